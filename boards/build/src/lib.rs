@@ -1,0 +1,92 @@
+//! A board's build script: [`emit`] turns `board.toml` and an artefact into what firmware needs.
+//!
+//! - `memory.x`, the regions for the link script, and the arguments that name the script;
+//! - `BOARD_CLOCK_HZ`, a variable for `env!`;
+//! - `model.rs`, an expression of type `fourbit::Verified<'static>`: the artefact that the variable
+//!   `FOURBIT_MODEL` names, embedded. A corrupt file fails the build: up to 256 KiB the compiler
+//!   checks the CRCs in a `const`, above that this script does.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// Largest artefact that the compiler checks.
+const CONST_BYTES: usize = 256 * 1024;
+
+/// The part of `board.toml` that firmware needs.
+#[derive(Deserialize)]
+struct Board {
+    clock_hz: u32,
+    memory: BTreeMap<String, Region>,
+}
+
+#[derive(Deserialize)]
+struct Region {
+    origin: u32,
+    bytes: u32,
+}
+
+/// Writes the files and tells cargo; ends the build with a sentence where something is wrong.
+pub fn emit() {
+    if let Err(sentence) = emit_all() {
+        println!("cargo::error={sentence}");
+    }
+}
+
+fn emit_all() -> Result<(), String> {
+    let out =
+        PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set: run this from a build script")?);
+    let text =
+        fs::read_to_string("board.toml").map_err(|error| format!("cannot read board.toml: {error}"))?;
+    let board: Board = toml::from_str(&text).map_err(|error| format!("board.toml: {}", error.message()))?;
+    let write = |name: &str, text: &str| {
+        fs::write(out.join(name), text).map_err(|error| format!("cannot write {name}: {error}"))
+    };
+    write("memory.x", &regions(&board.memory))?;
+    write("model.rs", &model()?)?;
+    println!("cargo::rerun-if-changed=board.toml");
+    println!("cargo::rerun-if-env-changed=FOURBIT_MODEL");
+    println!("cargo::rustc-env=BOARD_CLOCK_HZ={}", board.clock_hz);
+    println!("cargo::rustc-link-search={}", out.display());
+    // Sections lie at the addresses of the link script, not at pages of the linker's.
+    println!("cargo::rustc-link-arg-bins=--nmagic");
+    println!("cargo::rustc-link-arg-bins=-Tlink.x");
+    Ok(())
+}
+
+/// The memory regions as cortex-m-rt's link script wants them.
+fn regions(memory: &BTreeMap<String, Region>) -> String {
+    let mut text = String::from("MEMORY {\n");
+    for (name, Region { origin, bytes }) in memory {
+        let _ = writeln!(text, "  {name} : ORIGIN = {origin:#010x}, LENGTH = {bytes}");
+    }
+    text + "}\n"
+}
+
+/// An expression for the artefact: one that fails the build where no artefact was named.
+fn model() -> Result<String, String> {
+    let Some(path) = env::var_os("FOURBIT_MODEL") else {
+        return Ok("compile_error!(\"set FOURBIT_MODEL to the path of a .fourbit file\")".to_owned());
+    };
+    let path = Path::new(&path).canonicalize();
+    let path = path.map_err(|error| format!("FOURBIT_MODEL does not name a file: {error}"))?;
+    println!("cargo::rerun-if-changed={}", path.display());
+    let bytes = fs::read(&path).map_err(|error| format!("cannot read the artefact: {error}"))?;
+    if bytes.len() <= CONST_BYTES {
+        return Ok(format!("fourbit::embed!({path:?})"));
+    }
+    fourbit::Verified::new(&bytes).map_err(|error| format!("the artefact cannot be embedded: {error}"))?;
+    Ok(format!(
+        "{{
+    static FILE: &fourbit::Aligned<[u8]> = &fourbit::Aligned(*include_bytes!({path:?}));
+    match fourbit::Verified::without_section_crcs(&FILE.0) {{
+        Ok(verified) => verified,
+        Err(_) => panic!(\"the build script has read another file\"),
+    }}
+}}"
+    ))
+}

@@ -1,0 +1,50 @@
+//! Measures one image of noise: what each operation takes, the whole, arena and stack.
+
+#![no_std]
+#![no_main]
+
+use board::{Active, Device};
+use board_support::{Board, OpCosts, overhead, stack};
+use cortex_m_rt::entry;
+use fourbit::kernels::Kernels;
+use fourbit::{Aligned, Arena, Artefact, Session, Verified};
+use fourbit_tests::image;
+use fourbit_tests::report::{Line, Logits};
+
+const MODEL: Verified<'static> = include!(concat!(env!("OUT_DIR"), "/model.rs"));
+const ARENA: usize = MODEL.header().arena_bytes(Active::FAMILY);
+const PIXELS: usize = MODEL.header().input_shape.elements();
+const CLASSES: usize = MODEL.header().logits as usize;
+
+#[entry]
+fn main() -> ! {
+    static mut MEMORY: Arena<ARENA> = Aligned([0; ARENA]);
+    static mut IMAGE: [i8; PIXELS] = [0; PIXELS];
+    static mut LOGITS: [i8; CLASSES] = [0; CLASSES];
+
+    let mut device = Device::start();
+    image::noise(image::BENCH_SEED, IMAGE);
+    let overhead = overhead(&mut device);
+
+    // Everything that an application does: check the artefact, bind it, run it.
+    let (count, stack_bytes) = stack::depth(|| {
+        let artefact = Device::expect(Artefact::open(MODEL));
+        let mut session = Device::expect(Session::new(&artefact, Active::default(), &mut MEMORY.0));
+        let begin = device.count();
+        Device::expect(session.run(IMAGE, LOGITS));
+        device.count() - begin
+    });
+    Device::report(Line::Total { count: count.saturating_sub(overhead) });
+    Device::report(Line::Memory { arena_bytes: ARENA as u32, stack_bytes: stack_bytes as u32 });
+
+    let artefact = Device::expect(Artefact::open(MODEL));
+    let mut session = Device::expect(Session::new(&artefact, Active::default(), &mut MEMORY.0));
+    Device::expect(session.run_observed(IMAGE, LOGITS, &mut OpCosts::new(&mut device, overhead)));
+    Device::report(Line::Logits { image: 0, values: Logits::Values(LOGITS) });
+    Device::done()
+}
+
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    Device::failed(info)
+}

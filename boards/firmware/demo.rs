@@ -1,0 +1,49 @@
+//! Names what is on the host's images; the lamp is on while the network runs.
+
+#![no_std]
+#![no_main]
+
+use board::{Active, Device};
+use board_support::Board;
+use cortex_m_rt::entry;
+use embedded_hal::digital::OutputPin;
+use fourbit::kernels::Kernels;
+use fourbit::{Aligned, Arena, Artefact, Session, Verified, classify};
+use fourbit_tests::report::Line;
+
+const MODEL: Verified<'static> = include!(concat!(env!("OUT_DIR"), "/model.rs"));
+const ARENA: usize = MODEL.header().arena_bytes(Active::FAMILY);
+const PIXELS: usize = MODEL.header().input_shape.elements();
+const CLASSES: usize = MODEL.header().logits as usize;
+
+#[entry]
+fn main() -> ! {
+    static mut MEMORY: Arena<ARENA> = Aligned([0; ARENA]);
+    static mut IMAGE: [i8; PIXELS] = [0; PIXELS];
+    static mut LOGITS: [i8; CLASSES] = [0; CLASSES];
+
+    let mut device = Device::start();
+    let artefact = Device::expect(Artefact::open(MODEL));
+    let mut session = Device::expect(Session::new(&artefact, Active::default(), &mut MEMORY.0));
+    let scale = artefact.tensor(artefact.header().output).map_or(1.0, |logits| logits.scale.to_f32());
+    for image in 0.. {
+        if device.read(IMAGE) < PIXELS {
+            break;
+        }
+        // The lamp's driver cannot fail.
+        let _ = device.led().set_high();
+        let result = session.run(IMAGE, LOGITS);
+        let _ = device.led().set_low();
+        Device::expect(result);
+        for (class, probability) in classify::top_k::<1>(LOGITS, scale) {
+            let label = artefact.labels().nth(class).unwrap_or("");
+            Device::report(Line::Label { image, permille: (1000.0 * probability) as u32, label });
+        }
+    }
+    Device::done()
+}
+
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    Device::failed(info)
+}

@@ -1,0 +1,42 @@
+//! Classifies the images that the host sends: a line of logits per image.
+
+#![no_std]
+#![no_main]
+
+use board::{Active, Device};
+use board_support::Board;
+use cortex_m_rt::entry;
+use fourbit::kernels::Kernels;
+use fourbit::{Aligned, Arena, Artefact, Session, Verified};
+use fourbit_tests::report::{Line, Logits};
+
+const MODEL: Verified<'static> = include!(concat!(env!("OUT_DIR"), "/model.rs"));
+const ARENA: usize = MODEL.header().arena_bytes(Active::FAMILY);
+const PIXELS: usize = MODEL.header().input_shape.elements();
+const CLASSES: usize = MODEL.header().logits as usize;
+
+#[entry]
+fn main() -> ! {
+    static mut MEMORY: Arena<ARENA> = Aligned([0; ARENA]);
+    static mut IMAGE: [i8; PIXELS] = [0; PIXELS];
+    static mut LOGITS: [i8; CLASSES] = [0; CLASSES];
+
+    let mut device = Device::start();
+    let artefact = Device::expect(Artefact::open(MODEL));
+    let mut session = Device::expect(Session::new(&artefact, Active::default(), &mut MEMORY.0));
+    let mut image = 0;
+    loop {
+        match device.read(IMAGE) {
+            0 => Device::done(),
+            PIXELS => Device::expect(session.run(IMAGE, LOGITS)),
+            values => Device::failed(format_args!("image {image} has {values} values, not {PIXELS}")),
+        }
+        Device::report(Line::Logits { image, values: Logits::Values(LOGITS) });
+        image += 1;
+    }
+}
+
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    Device::failed(info)
+}

@@ -1,0 +1,5 @@
+//! Link script, clock and artefact, from `board.toml` and the variable `FOURBIT_MODEL`.
+
+fn main() {
+    board_build::emit();
+}

@@ -1,0 +1,71 @@
+//! What firmware asks of a board, and the parts that boards share.
+//!
+//! [`Board`] is the contract: a console for report lines, values from the host, a counter, a lamp,
+//! an end. The rest is what boards are made of: [`semihosting`] (console and files of an
+//! emulator), [`systick`] (a counter), [`stack`] (how deep a call goes), [`OpCosts`] (what each
+//! operation of a network takes). All `unsafe` code of the firmware is here and in the boards.
+
+#![no_std]
+
+mod console;
+mod observer;
+pub mod semihosting;
+pub mod stack;
+pub mod systick;
+
+use core::fmt::Display;
+
+use embedded_hal::digital::OutputPin;
+use fourbit_tests::report::{Failed, Line};
+
+pub use console::Console;
+pub use observer::{OpCosts, overhead};
+
+/// A board, brought up.
+pub trait Board: Sized {
+    /// A lamp, on while a network runs.
+    type Led: OutputPin;
+
+    /// Brings the board up; to be called once.
+    fn start() -> Self;
+
+    /// Writes text for the host.
+    fn write(text: &str);
+
+    /// Ends the firmware and tells the host how.
+    fn exit(passed: bool) -> !;
+
+    /// Fills `values` with the next of the host's; gives how many there were.
+    fn read(&mut self, values: &mut [i8]) -> usize;
+
+    /// Instructions or cycles since the start.
+    fn count(&mut self) -> u64;
+
+    /// The lamp.
+    fn led(&mut self) -> &mut Self::Led;
+
+    /// Reports a result.
+    fn report(line: Line<'_>) {
+        Console::<Self>::line(line);
+    }
+
+    /// Reports that everything was done and ends the firmware.
+    fn done() -> ! {
+        Self::report(Line::Done);
+        Self::exit(true)
+    }
+
+    /// Reports why the firmware cannot go on, and ends it.
+    fn failed(reason: impl Display) -> ! {
+        Console::<Self>::line(Failed(reason));
+        Self::exit(false)
+    }
+
+    /// The value of a result; ends the firmware with the error's sentence where there is none.
+    fn expect<T, E: Display>(result: Result<T, E>) -> T {
+        match result {
+            Ok(value) => value,
+            Err(error) => Self::failed(error),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! `fourbit-train`: runs or resumes one training run.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use fourbit_models::config::Config;
+use fourbit_models::train::{Backend, train};
+
+/// Trains a network as a configuration says, or goes on where a run was interrupted.
+#[derive(Parser)]
+#[command(after_help = "Example:\n  fourbit-train --config models/configs/shapes.toml --run runs/shapes")]
+struct Args {
+    /// The recipe, a TOML as in models/configs.
+    #[arg(long)]
+    config: PathBuf,
+    /// The run's folder; made where it is missing, resumed where it holds a checkpoint.
+    #[arg(long)]
+    run: PathBuf,
+    /// Where the data set's files lie; without it the variable FOURBIT_DATA says so.
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// Float graph to start from, instead of the configuration's `init`.
+    #[arg(long)]
+    init: Option<PathBuf>,
+    /// What computes; ndarray is far slower than flex.
+    #[arg(long, value_enum, default_value = "flex")]
+    backend: BackendName,
+    /// Parts of a batch, one thread each, instead of the configuration's `shards`.
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum BackendName {
+    Flex,
+    Ndarray,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let run = || -> Result<(), Box<dyn std::error::Error>> {
+        let mut config = Config::load(&args.config)?;
+        if args.init.is_some() {
+            config.init = args.init;
+        }
+        if let Some(threads) = args.threads {
+            config.shards = threads;
+        }
+        let backend = match args.backend {
+            BackendName::Flex => Backend::Flex,
+            BackendName::Ndarray => {
+                eprintln!("note: the ndarray backend trains many times slower than flex");
+                Backend::NdArray
+            }
+        };
+        let outcome = train(&config, &args.run, args.data.as_deref(), backend)?;
+        let accuracy = outcome.metrics.test_accuracy * 100.0;
+        eprintln!("test accuracy {accuracy:.2} %, {}", outcome.graph.display());
+        if let Some(agreement) = &outcome.metrics.agreement {
+            eprintln!("training and runtime: {agreement}");
+        }
+        Ok(())
+    };
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Experiment files: one TOML for each training run.
+//!
+//! Unknown or missing fields are errors, so a run's recipe is all in its file.
+//!
+//! ```
+//! let text = r#"
+//!     dataset = "shapes"
+//!     arch = "resnet8"
+//!     width = 0.5
+//!     setting = "float"
+//!     epochs = 10
+//!     lr = 0.2
+//!     seed = 1
+//! "#;
+//! let config = fourbit_models::config::Config::parse(text).expect("a valid configuration");
+//! assert_eq!((config.batch, config.shards), (128, 2));
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::dataset::{Kind, Split};
+use crate::graph::Graph;
+use crate::nets::resnet::ResNet;
+use crate::scheme::Setting;
+
+/// A training run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Data set.
+    pub dataset: Kind,
+    /// Which training images are used.
+    #[serde(default = "defaults::split")]
+    pub split: Split,
+    /// `resnet8`, `resnet20`, `resnet32`, `resnet56`.
+    pub arch: String,
+    /// Factor of every channel count.
+    pub width: f32,
+    /// `float` or a bit setting.
+    pub setting: Precision,
+    /// Float graph to start from; a quantized run needs one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<PathBuf>,
+    /// Passes over the training images.
+    pub epochs: usize,
+    /// Images per update.
+    #[serde(default = "defaults::batch")]
+    pub batch: usize,
+    /// Parts of a batch, each on a thread and with its own batch statistics.
+    #[serde(default = "defaults::shards")]
+    pub shards: usize,
+    /// Peak learning rate.
+    pub lr: f32,
+    /// Part of the run in which the learning rate rises to its peak, then it falls to 0.
+    #[serde(default = "defaults::warmup")]
+    pub warmup: f32,
+    /// On weights only.
+    #[serde(default = "defaults::weight_decay")]
+    pub weight_decay: f32,
+    /// Largest norm of a gradient, over all parameters; a longer one is shortened to it. 0: no limit.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub clip: f32,
+    /// Decay per update of the averaged weights, which are what is exported.
+    #[serde(default = "defaults::ema")]
+    pub ema: f32,
+    /// Pixels by which a training image is moved at most, the border being reflected.
+    #[serde(default = "defaults::crop")]
+    pub crop: usize,
+    /// Whether training images are mirrored at random.
+    #[serde(default = "defaults::flip")]
+    pub flip: bool,
+    /// Of initial weights, order and augmentation.
+    pub seed: u64,
+}
+
+/// Float, or a bit setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Precision {
+    /// 32-bit floats.
+    Float,
+    /// Fake-quantized.
+    Quantized(Setting),
+}
+
+/// Why a configuration is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration `{}`: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// It is not a TOML of this form.
+    #[error("the configuration does not parse: {0}")]
+    Parse(String),
+    /// A field's value makes no sense.
+    #[error("the configuration's `{field}` must be {must}")]
+    Value {
+        /// The field.
+        field: &'static str,
+        /// What it must be.
+        must: &'static str,
+    },
+}
+
+fn is_zero(value: &f32) -> bool {
+    *value == 0.0
+}
+
+mod defaults {
+    use crate::dataset::Split;
+
+    pub(super) fn split() -> Split {
+        Split::All
+    }
+    pub(super) fn batch() -> usize {
+        128
+    }
+    pub(super) fn shards() -> usize {
+        2
+    }
+    pub(super) fn warmup() -> f32 {
+        0.15
+    }
+    pub(super) fn weight_decay() -> f32 {
+        5e-4
+    }
+    pub(super) fn ema() -> f32 {
+        0.998
+    }
+    pub(super) fn crop() -> usize {
+        4
+    }
+    pub(super) fn flip() -> bool {
+        true
+    }
+}
+
+impl Config {
+    /// Reads and checks a file.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        Self::parse(&text)
+    }
+
+    /// Parses and checks a text.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let config: Config = toml::from_str(text)
+            .map_err(|error| ConfigError::Parse(error.to_string().trim().replace('\n', "; ")))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let fraction = |value: f32| (0.0..1.0).contains(&value);
+        let checks = [
+            (self.net().is_some(), "arch", "resnet8, resnet20, resnet32 or resnet56 with a width in (0, 16]"),
+            ((1..=10_000).contains(&self.epochs), "epochs", "between 1 and 10000"),
+            ((1..=4096).contains(&self.batch), "batch", "between 1 and 4096"),
+            (self.shards > 0 && self.batch.is_multiple_of(self.shards), "shards", "a divisor of the batch"),
+            (self.lr > 0.0 && self.lr <= 10.0, "lr", "in (0, 10]"),
+            (fraction(self.warmup), "warmup", "in [0, 1)"),
+            (fraction(self.weight_decay), "weight_decay", "in [0, 1)"),
+            (self.clip >= 0.0 && self.clip.is_finite(), "clip", "a positive number, or 0 for none"),
+            (fraction(self.ema), "ema", "in [0, 1)"),
+            (self.crop <= 16, "crop", "at most 16"),
+        ];
+        match checks.into_iter().find(|(holds, ..)| !holds) {
+            Some((_, field, must)) => Err(ConfigError::Value { field, must }),
+            None => Ok(()),
+        }
+    }
+
+    fn net(&self) -> Option<ResNet> {
+        ResNet::with_depth(self.arch.strip_prefix("resnet")?.parse().ok()?, self.width)
+    }
+
+    /// The network with its initial weights.
+    pub fn graph(&self, classes: Vec<String>) -> Result<Graph, ConfigError> {
+        let unknown = ConfigError::Value { field: "arch", must: "resnet8, resnet20, resnet32 or resnet56" };
+        Ok(self.net().ok_or(unknown)?.graph(classes, self.seed))
+    }
+}
+
+impl Precision {
+    /// The name used in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Precision::Float => "float",
+            Precision::Quantized(setting) => setting.name(),
+        }
+    }
+}
+
+impl TryFrom<String> for Precision {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        match name.as_str() {
+            "float" => Ok(Precision::Float),
+            other => other.parse().map(Precision::Quantized),
+        }
+    }
+}
+
+impl From<Precision> for String {
+    fn from(precision: Precision) -> String {
+        precision.name().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "dataset = 'cifar10'\narch = 'resnet8'\nwidth = 1.0\nsetting = 'w4a8'\nepochs = 3\nlr = 0.01\nseed = 1\n";
+
+    #[test]
+    fn defaults_and_round_trip() {
+        let config = Config::parse(GOOD).expect("parses");
+        assert_eq!(config.setting, Precision::Quantized(Setting::W4a8));
+        assert_eq!(config.split, Split::All);
+        let text = toml::to_string(&config).expect("writes");
+        assert_eq!(Config::parse(&text).expect("parses"), config);
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (from, to, expected) in [
+            ("epochs = 3", "epochs = 0", "`epochs`"),
+            ("resnet8", "resnet9", "`arch`"),
+            ("'w4a8'", "'w2a2'", "w2a2"),
+            ("seed = 1", "seeds = 1", "seeds"),
+            ("lr = 0.01", "lr = 0.01\nbatch = 3", "`shards`"),
+        ] {
+            let message = Config::parse(&GOOD.replace(from, to)).expect_err("refused").to_string();
+            assert!(message.contains(expected) && !message.contains('\n'), "{message}");
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Batch norm over the batch's own statistics, with an optional ReLU, as one operation.
+
+use std::sync::OnceLock;
+
+use crate::qat::tape::SliceOp;
+
+/// Rows summed in `f32` before they are added to the total in `f64`.
+const BLOCK: usize = 256;
+
+/// Batch norm of `[rows][channels]`: inputs are the activation, gamma and beta.
+#[derive(Debug)]
+pub struct BatchNorm {
+    /// Shape of the activation; the last dimension is the channels.
+    pub shape: [usize; 4],
+    /// Added to the variance.
+    pub eps: f32,
+    /// Clamp at zero.
+    pub relu: bool,
+    /// Filled by the forward pass.
+    pub statistics: OnceLock<Statistics>,
+}
+
+/// Mean and biased variance per channel.
+#[derive(Clone, Debug)]
+pub struct Statistics {
+    /// Mean.
+    pub mean: Vec<f32>,
+    /// Biased variance.
+    pub var: Vec<f32>,
+}
+
+impl BatchNorm {
+    fn channels(&self) -> usize {
+        self.shape[3]
+    }
+
+    fn rows(&self) -> usize {
+        self.shape[0] * self.shape[1] * self.shape[2]
+    }
+
+    /// Statistics of `x`, and the factor and offset that normalise it.
+    fn measure(&self, x: &[f32]) -> Statistics {
+        let (rows, channels) = (self.rows() as f64, self.channels());
+        let (mut sums, mut squares) = (vec![0.0f64; channels], vec![0.0f64; channels]);
+        let (mut sum, mut square) = (vec![0.0f32; channels], vec![0.0f32; channels]);
+        for block in x.chunks(BLOCK * channels) {
+            sum.fill(0.0);
+            square.fill(0.0);
+            for row in block.chunks_exact(channels) {
+                for ((sum, square), x) in sum.iter_mut().zip(&mut square).zip(row) {
+                    *sum += x;
+                    *square += x * x;
+                }
+            }
+            sums.iter_mut().zip(&sum).for_each(|(total, &sum)| *total += f64::from(sum));
+            squares.iter_mut().zip(&square).for_each(|(total, &square)| *total += f64::from(square));
+        }
+        let mean: Vec<f64> = sums.iter().map(|s| s / rows).collect();
+        let var = squares.iter().zip(&mean).map(|(s, m)| (s / rows - m * m).max(0.0) as f32).collect();
+        Statistics { mean: mean.into_iter().map(|m| m as f32).collect(), var }
+    }
+
+    /// `x * factor + offset` is the normalised, scaled and shifted value.
+    fn affine(&self, gamma: &[f32], beta: &[f32]) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+        let statistics = self.statistics.get().expect("the forward pass comes first");
+        let inverse: Vec<f32> = statistics.var.iter().map(|v| 1.0 / (v + self.eps).sqrt()).collect();
+        let factor: Vec<f32> = gamma.iter().zip(&inverse).map(|(g, i)| g * i).collect();
+        let offset = beta.iter().zip(&factor).zip(&statistics.mean).map(|((b, f), m)| b - m * f).collect();
+        (inverse, factor, offset)
+    }
+}
+
+impl SliceOp for BatchNorm {
+    fn output_shape(&self) -> Vec<usize> {
+        self.shape.to_vec()
+    }
+
+    fn forward(&self, [x, gamma, beta]: [&[f32]; 3]) -> Vec<f32> {
+        self.statistics.get_or_init(|| self.measure(x));
+        let (_, factor, offset) = self.affine(gamma, beta);
+        let floor = if self.relu { 0.0 } else { f32::NEG_INFINITY };
+        let mut out = vec![0.0; x.len()];
+        for (out, x) in out.chunks_exact_mut(self.channels()).zip(x.chunks_exact(self.channels())) {
+            for (((out, x), factor), offset) in out.iter_mut().zip(x).zip(&factor).zip(&offset) {
+                *out = (x * factor + offset).max(floor);
+            }
+        }
+        out
+    }
+
+    fn backward(&self, [x, gamma, beta]: [&[f32]; 3], grad: &[f32], _: [bool; 3]) -> [Option<Vec<f32>>; 3] {
+        let channels = self.channels();
+        let (inverse, factor, offset) = self.affine(gamma, beta);
+        let mean = &self.statistics.get().expect("the forward pass comes first").mean;
+        let floor = if self.relu { 0.0 } else { f32::NEG_INFINITY };
+        let (factor, offset, mean) = (&factor[..channels], &offset[..channels], &mean[..channels]);
+        // Gradient after the ReLU's mask, its sums, and its products with the centred input.
+        let mut masked = grad.to_vec();
+        let (mut sums, mut products) = (vec![0.0f64; channels], vec![0.0f64; channels]);
+        let (mut sum, mut product) = (vec![0.0f32; channels], vec![0.0f32; channels]);
+        for (block, x) in masked.chunks_mut(BLOCK * channels).zip(x.chunks(BLOCK * channels)) {
+            sum.fill(0.0);
+            product.fill(0.0);
+            for (grad, x) in block.chunks_exact_mut(channels).zip(x.chunks_exact(channels)) {
+                let (grad, x) = (&mut grad[..channels], &x[..channels]);
+                let (sum, product) = (&mut sum[..channels], &mut product[..channels]);
+                for i in 0..channels {
+                    let passes = x[i] * factor[i] + offset[i] > floor;
+                    grad[i] = if passes { grad[i] } else { 0.0 };
+                    sum[i] += grad[i];
+                    product[i] += grad[i] * (x[i] - mean[i]);
+                }
+            }
+            sums.iter_mut().zip(&sum).for_each(|(total, &sum)| *total += f64::from(sum));
+            products.iter_mut().zip(&product).for_each(|(total, &sum)| *total += f64::from(sum));
+        }
+        let grad_beta: Vec<f32> = sums.iter().map(|&s| s as f32).collect();
+        let grad_gamma: Vec<f32> =
+            products.iter().zip(&inverse).map(|(&p, &i)| (p * f64::from(i)) as f32).collect();
+        // dx = factor * (g - mean(g) - xhat * mean(g xhat)) = factor * (g - a - (x - mean) * b)
+        let rows = self.rows() as f32;
+        let a: Vec<f32> = grad_beta.iter().map(|g| g / rows).collect();
+        let b: Vec<f32> = grad_gamma.iter().zip(&inverse).map(|(g, i)| g * i / rows).collect();
+        let (a, b) = (&a[..channels], &b[..channels]);
+        for (grad, x) in masked.chunks_exact_mut(channels).zip(x.chunks_exact(channels)) {
+            let (grad, x) = (&mut grad[..channels], &x[..channels]);
+            for i in 0..channels {
+                grad[i] = factor[i] * (grad[i] - a[i] - (x[i] - mean[i]) * b[i]);
+            }
+        }
+        [Some(masked), Some(grad_gamma), Some(grad_beta)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn norm(relu: bool) -> BatchNorm {
+        BatchNorm { shape: [4, 1, 1, 1], eps: 0.0, relu, statistics: OnceLock::new() }
+    }
+
+    #[test]
+    fn normalises_by_hand() {
+        // Mean 3, variance 4: (x - 3) / 2 * 2 + 1.
+        let x = [1.0, 1.0, 5.0, 5.0];
+        assert_eq!(norm(false).forward([&x, &[2.0], &[1.0]]), [-1.0, -1.0, 3.0, 3.0]);
+        let clamped = norm(true);
+        assert_eq!(clamped.forward([&x, &[2.0], &[1.0]]), [0.0, 0.0, 3.0, 3.0]);
+        let statistics = clamped.statistics.get().expect("measured");
+        assert_eq!((statistics.mean[0], statistics.var[0]), (3.0, 4.0));
+        // Only the last two pass: d beta = 5, d gamma = xhat . g = 1 * 2 + 1 * 3.
+        let [_, gamma, beta] = clamped.backward([&x, &[2.0], &[1.0]], &[7.0, 7.0, 2.0, 3.0], [true; 3]);
+        assert_eq!((gamma, beta), (Some(vec![5.0]), Some(vec![5.0])));
+    }
+}

@@ -1,0 +1,324 @@
+//! Training: data set, network and configuration in, checkpoints and a graph out.
+//!
+//! [`train`] runs or resumes the run of a folder and leaves there `checkpoint`, `metrics.json`
+//! and the graph of the averaged weights, `float.graph` or `w4a8.graph`. A quantized run ends by
+//! comparing its network with the artefact made of it ([`agreement`]). The result depends on
+//! the configuration and the data alone (on one kind of CPU: floating-point sums differ between
+//! instruction sets). An interrupted run repeats the epoch it was in.
+
+pub mod agreement;
+pub mod batches;
+pub mod checkpoint;
+pub mod metrics;
+pub mod optimizer;
+mod progress;
+pub mod step;
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use burn::tensor::Device;
+
+use crate::calibrate::{calibrate, calibration_images};
+use crate::config::{Config, ConfigError, Precision};
+use crate::dataset::{Dataset, DatasetError, Images};
+use crate::fold::folded_graph;
+use crate::graph::Graph;
+use crate::graph_file::{GraphFileError, write_beside};
+use crate::qat::{Network, NetworkError};
+use crate::quantize::QuantizeError;
+use agreement::AgreementError;
+use checkpoint::{Checkpoint, CheckpointError};
+use metrics::{Epoch, Metrics};
+use optimizer::State;
+use progress::Progress;
+
+/// Training images that the final accuracy is measured on.
+const TRAIN_SAMPLE: usize = 10_000;
+
+/// Which of Burn's backends computes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Backend {
+    /// `burn-flex`: the default.
+    #[default]
+    Flex,
+    /// `burn-ndarray`: much slower, for comparison.
+    NdArray,
+}
+
+impl Backend {
+    /// Its device, without autodiff.
+    pub fn device(self) -> Device {
+        match self {
+            Backend::Flex => Device::flex(),
+            #[allow(deprecated)]
+            Backend::NdArray => Device::ndarray(),
+        }
+    }
+}
+
+/// Why a run stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data set.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    /// The graph to start from, or the one to write.
+    #[error(transparent)]
+    Graph(#[from] GraphFileError),
+    /// The graph cannot be trained.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// The float network to start from cannot be calibrated.
+    #[error(transparent)]
+    Calibrate(#[from] QuantizeError),
+    /// The trained network cannot be compared with its artefact.
+    #[error(transparent)]
+    Agreement(#[from] AgreementError),
+    /// The checkpoint.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// A quantized run has nothing to start from.
+    #[error(
+        "a {setting} run starts from a float network: name its graph with `init` in the configuration or with --init PATH"
+    )]
+    NoInit {
+        /// The setting.
+        setting: &'static str,
+    },
+    /// The graph to start from is another network.
+    #[error("`{}` holds {found}, not {expected}", path.display())]
+    OtherNetwork {
+        /// The graph file.
+        path: PathBuf,
+        /// Its network.
+        found: String,
+        /// The configuration's.
+        expected: String,
+    },
+    /// The loss is not a number.
+    #[error("the loss is no longer finite in epoch {epoch}: lower `lr`")]
+    Diverged {
+        /// Counted from 1.
+        epoch: usize,
+    },
+    /// Fewer images than a batch.
+    #[error("{images} training images do not fill a batch of {batch}")]
+    TooFewImages {
+        /// Training images.
+        images: usize,
+        /// Images per update.
+        batch: usize,
+    },
+    /// A file of the run folder cannot be written.
+    #[error("cannot write `{}`: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+}
+
+/// What a finished run left.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The graph of the averaged weights.
+    pub graph: PathBuf,
+    /// What `metrics.json` says.
+    pub metrics: Metrics,
+}
+
+/// Runs `config` in the folder `run`, from its checkpoint where there is one.
+pub fn train(
+    config: &Config,
+    run: &Path,
+    data: Option<&Path>,
+    backend: Backend,
+) -> Result<Outcome, TrainError> {
+    let write = |path: &Path, bytes: &[u8]| {
+        write_beside(path, bytes).map_err(|source| TrainError::Write { path: path.to_owned(), source })
+    };
+    std::fs::create_dir_all(run).map_err(|source| TrainError::Write { path: run.to_owned(), source })?;
+    let recipe = toml::to_string(config).map_err(|e| ConfigError::Parse(e.to_string()))?;
+    let dataset = config.dataset.load(data, config.split)?;
+    if dataset.train.len() < config.batch {
+        return Err(TrainError::TooFewImages { images: dataset.train.len(), batch: config.batch });
+    }
+    let mut checkpoint = match Checkpoint::load(run)? {
+        Some(checkpoint) => {
+            checkpoint.check(run, &recipe, &dataset.checksum)?;
+            eprintln!(
+                "{}: resuming after epoch {}/{}",
+                run.display(),
+                checkpoint.epochs.len(),
+                config.epochs
+            );
+            checkpoint
+        }
+        None => {
+            let graph = start(config, &dataset)?;
+            let (_, values) = Network::new(graph.clone())?;
+            let data = dataset.checksum.clone();
+            Checkpoint { config: recipe, data, graph, state: State::new(values), epochs: vec![] }
+        }
+    };
+    let (network, _) = Network::new(checkpoint.graph.clone())?;
+    let updates = batches::updates_per_epoch(config, &dataset.train);
+    eprintln!(
+        "{} on {} ({} images), {}, {} epochs of {updates} updates",
+        network.structure().name,
+        dataset.name,
+        dataset.train.len(),
+        config.setting.name(),
+        config.epochs,
+    );
+    let mut progress = Progress::new(config.epochs);
+    while checkpoint.epochs.len() < config.epochs {
+        let number = checkpoint.epochs.len() + 1;
+        progress.start(number, updates);
+        let epoch = epoch(config, &network, &dataset, backend, &mut checkpoint.state, number, &progress)?;
+        progress.finish(&epoch, epoch.seconds * (config.epochs - number) as f64);
+        checkpoint.epochs.push(epoch);
+        checkpoint.save(run)?;
+    }
+    let graph = network.graph(&checkpoint.state.average);
+    let path = run.join(format!("{}.graph", config.setting.name()));
+    graph.save(&path)?;
+    let metrics = measure(config, &dataset, &graph, backend, checkpoint.epochs)?;
+    let json = serde_json::to_vec_pretty(&metrics)
+        .map_err(|e| TrainError::Write { path: run.join("metrics.json"), source: e.into() })?;
+    write(&run.join("metrics.json"), &json)?;
+    Ok(Outcome { graph: path, metrics })
+}
+
+/// The network that a run begins with.
+fn start(config: &Config, dataset: &Dataset) -> Result<Graph, TrainError> {
+    let fresh = config.graph(dataset.classes.clone())?;
+    let given = match &config.init {
+        Some(path) => {
+            let given = Graph::load(path)?;
+            if given.name != fresh.name || given.labels != fresh.labels {
+                let (found, expected) = (given.name, fresh.name);
+                return Err(TrainError::OtherNetwork { path: path.clone(), found, expected });
+            }
+            Some(given)
+        }
+        None => None,
+    };
+    match config.setting {
+        Precision::Float => Ok(given.unwrap_or(fresh)),
+        Precision::Quantized(setting) => {
+            let float = given.ok_or(TrainError::NoInit { setting: setting.name() })?;
+            let images = calibration_images(&dataset.train, config.seed);
+            Ok(calibrate(&folded_graph(&float), setting, &images)?)
+        }
+    }
+}
+
+/// One pass over the training images.
+fn epoch(
+    config: &Config,
+    network: &Network,
+    dataset: &Dataset,
+    backend: Backend,
+    state: &mut State,
+    number: usize,
+    progress: &Progress,
+) -> Result<Epoch, TrainError> {
+    let device = backend.device().autodiff();
+    let updates = batches::updates_per_epoch(config, &dataset.train);
+    let begun = Instant::now();
+    let (mut loss, mut correct, mut seen) = (0.0f64, 0, 0);
+    std::thread::scope(|scope| {
+        for shards in batches::start(scope, config, &dataset.train, number - 1) {
+            let step = step::gradients(network, &state.values, &device, shards);
+            if !step.loss.is_finite() {
+                return Err(TrainError::Diverged { epoch: number });
+            }
+            state.update(config, updates * config.epochs, network.parameters(), &step.gradients);
+            for (index, mean, var) in &step.statistics {
+                state.measure(*index, mean);
+                state.measure(index + 1, var);
+            }
+            state.finish_update(config);
+            loss += f64::from(step.loss);
+            correct += step.correct;
+            seen += config.batch;
+            let done = (seen / config.batch) as f64;
+            let speed = seen as f64 / begun.elapsed().as_secs_f64();
+            progress.update((loss / done) as f32, correct as f64 / seen as f64, speed);
+        }
+        Ok(())
+    })?;
+    let seconds = begun.elapsed().as_secs_f64();
+    let average = network.graph(&state.average);
+    Ok(Epoch {
+        epoch: number,
+        loss: (loss / updates as f64) as f32,
+        train_accuracy: correct as f64 / seen as f64,
+        held_out_accuracy: accuracy(&average, &dataset.held_out, backend, config.shards)?,
+        seconds,
+        images_per_second: seen as f64 / seconds,
+    })
+}
+
+/// Accuracy of a graph, float or fake-quantized; `None` where there is no image.
+pub fn accuracy(
+    graph: &Graph,
+    images: &Images,
+    backend: Backend,
+    threads: usize,
+) -> Result<Option<f64>, NetworkError> {
+    if images.is_empty() {
+        return Ok(None);
+    }
+    let logits = logits(graph, images, backend, threads)?;
+    Ok(Some(step::accuracy(&logits, &images.labels)))
+}
+
+/// Logits of a graph, float or fake-quantized, for every image in order.
+pub fn logits(
+    graph: &Graph,
+    images: &Images,
+    backend: Backend,
+    threads: usize,
+) -> Result<Vec<f32>, NetworkError> {
+    let (network, values) = Network::new(folded_graph(graph))?;
+    Ok(step::logits(&network, &values, &backend.device(), images, threads))
+}
+
+fn measure(
+    config: &Config,
+    dataset: &Dataset,
+    graph: &Graph,
+    backend: Backend,
+    epochs: Vec<Epoch>,
+) -> Result<Metrics, TrainError> {
+    let agreement = match config.setting {
+        Precision::Float => None,
+        Precision::Quantized(_) => {
+            Some(agreement::measure(graph, &dataset.test, &backend.device(), config.shards)?)
+        }
+    };
+    let accuracy = |images: &Images| accuracy(graph, images, backend, config.shards);
+    Ok(Metrics {
+        dataset: dataset.name.clone(),
+        dataset_sha256: dataset.checksum.clone(),
+        shards: config.shards,
+        train_accuracy: accuracy(&dataset.train.first(TRAIN_SAMPLE))?.unwrap_or_default(),
+        held_out_accuracy: accuracy(&dataset.held_out)?,
+        test_accuracy: match &agreement {
+            Some(agreement) => agreement.training_accuracy,
+            None => accuracy(&dataset.test)?.unwrap_or_default(),
+        },
+        test_images: dataset.test.len(),
+        seconds: epochs.iter().map(|epoch| epoch.seconds).sum(),
+        epochs,
+        config: config.clone(),
+        agreement,
+    })
+}

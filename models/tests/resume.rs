@@ -1,0 +1,76 @@
+//! A training run that was killed and started again ends with the bytes of one that was not.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+const CONFIG: &str = r#"
+dataset = "shapes"
+arch = "resnet8"
+width = 0.25
+setting = "float"
+epochs = 3
+batch = 250
+lr = 0.1
+seed = 7
+"#;
+
+fn command(config: &Path, run: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fourbit-train"));
+    command.arg("--config").arg(config).arg("--run").arg(run).stderr(Stdio::piped());
+    command
+}
+
+fn finish(config: &Path, run: &Path) -> String {
+    let output = command(config, run).output().expect("starts");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    said
+}
+
+#[test]
+fn a_killed_run_goes_on_to_the_same_bytes() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let config = folder.path().join("config.toml");
+    std::fs::write(&config, CONFIG).expect("writes");
+    let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
+    finish(&config, &whole);
+
+    let mut child = command(&config, &killed).spawn().expect("starts");
+    let begun = Instant::now();
+    while !killed.join("checkpoint").is_file() {
+        assert!(begun.elapsed() < Duration::from_secs(120), "no epoch ended in two minutes");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // The second epoch is under way.
+    std::thread::sleep(Duration::from_millis(200));
+    child.kill().expect("is killed");
+    child.wait().expect("ends");
+    assert!(!killed.join("float.graph").exists(), "the run ended before it could be killed");
+
+    let said = finish(&config, &killed);
+    assert!(said.contains("resuming after epoch"), "{said}");
+    let graph = |run: &Path| std::fs::read(run.join("float.graph")).expect("the run left its graph");
+    assert!(graph(&whole) == graph(&killed), "another graph after an interruption");
+    // Nothing is left beside the files that were meant.
+    let mut names: Vec<_> = std::fs::read_dir(&killed)
+        .expect("reads")
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))
+        .collect();
+    names.sort();
+    assert_eq!(names, ["checkpoint", "float.graph", "metrics.json"]);
+}
+
+#[test]
+fn another_configuration_is_refused_and_the_checkpoint_kept() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (config, run) = (folder.path().join("config.toml"), folder.path().join("run"));
+    std::fs::write(&config, CONFIG.replace("epochs = 3", "epochs = 1")).expect("writes");
+    finish(&config, &run);
+    let before = std::fs::read(run.join("checkpoint")).expect("reads");
+    std::fs::write(&config, CONFIG.replace("seed = 7", "seed = 8")).expect("writes");
+    let output = command(&config, &run).output().expect("starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("was made with another configuration"), "{said}");
+    assert_eq!(std::fs::read(run.join("checkpoint")).expect("reads"), before);
+}

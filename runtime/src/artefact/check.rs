@@ -1,0 +1,315 @@
+//! The one check of an artefact's content: shapes, order, constants, bounds, plans.
+//!
+//! Takes sections already found; promises that a session over them stays inside its arena, that
+//! no sum leaves 32 bits, and that every rescale meets TOSA's precondition.
+
+use super::{Artefact, Linear, Op, OpProblem, OpRecord, ParseError, PlanProblem, TensorInfo, header::kind};
+use crate::artefact::op::AddRecord;
+use crate::artefact::plan::Plan;
+use crate::kernels::{Epilogue, Family, Filter, TensorRef, Window};
+use crate::shape::DType;
+
+/// Most operations of a network.
+pub(super) const MAX_OPS: usize = 4096;
+/// Largest kernel, stride and padding, in each direction.
+pub(super) const MAX_WINDOW: usize = 255;
+
+pub(super) fn check(artefact: &Artefact<'_>) -> Result<(), ParseError> {
+    let (tensors, ops) = (artefact.tensor_count(), artefact.op_count());
+    let whole = tensors * super::TENSOR_BYTES == artefact.tensors.len()
+        && ops * super::OP_BYTES == artefact.ops.len();
+    if !whole || ops == 0 || tensors != ops + 1 || ops > MAX_OPS {
+        return Err(ParseError::Counts { tensors: tensors as u32, ops: ops as u32 });
+    }
+    for index in 0..tensors as u16 {
+        artefact.tensor(index).ok_or(ParseError::Tensor { index })?;
+    }
+    interface(artefact)?;
+    for index in 0..ops {
+        let at = |problem| ParseError::Op { index: index as u16, problem };
+        let record = artefact.op(index).ok_or(at(OpProblem::Unknown))?;
+        order(artefact, index, &record).map_err(at)?;
+        operation(artefact, &record).map_err(at)?;
+        sharing(artefact, index, &record).map_err(at)?;
+    }
+    if !(0..ops).any(|i| artefact.op(i).is_some_and(|op| op.output == artefact.header.output)) {
+        return Err(ParseError::Interface);
+    }
+    for family in Family::ALL {
+        let arena = artefact.header.arena_bytes(family);
+        match artefact.plan(family) {
+            None if arena == 0 => {}
+            None => return Err(ParseError::Plan { family, problem: PlanProblem::Arena }),
+            Some(plan) if plan.arena_bytes() != arena => {
+                return Err(ParseError::Plan { family, problem: PlanProblem::Arena });
+            }
+            Some(plan) => follow(artefact, &plan).map_err(|problem| ParseError::Plan { family, problem })?,
+        }
+    }
+    Ok(())
+}
+
+fn interface(artefact: &Artefact<'_>) -> Result<(), ParseError> {
+    let header = &artefact.header;
+    let image = artefact.tensor(header.input).ok_or(ParseError::Interface)?;
+    let logits = artefact.tensor(header.output).ok_or(ParseError::Interface)?;
+    let int8 = image.dtype == DType::I8 && logits.dtype == DType::I8;
+    if !int8 || image.shape != header.input_shape || logits.shape.elements() != usize::from(header.logits) {
+        return Err(ParseError::Interface);
+    }
+    let labels = artefact.labels().count();
+    if labels != 0 && labels != usize::from(header.logits) {
+        return Err(ParseError::Text { kind: kind::LABELS });
+    }
+    Ok(())
+}
+
+/// Inputs are written before, the output is not.
+fn order(artefact: &Artefact<'_>, index: usize, record: &OpRecord) -> Result<(), OpProblem> {
+    let image = artefact.header.input;
+    let written = |tensor: u16| (0..index).any(|i| artefact.op(i).is_some_and(|op| op.output == tensor));
+    let readable = record.inputs().all(|tensor| tensor == image || written(tensor));
+    if !readable || record.output == image || written(record.output) {
+        return Err(OpProblem::Order);
+    }
+    Ok(())
+}
+
+/// Filters of two operations are one, from one place on with one width, or share no byte: kernels
+/// may unpack each weight once.
+fn sharing(artefact: &Artefact<'_>, index: usize, record: &OpRecord) -> Result<(), OpProblem> {
+    let Some(filter) = artefact.filter_of(record) else { return Ok(()) };
+    let earlier = (0..index).filter_map(|i| artefact.filter_of(&artefact.op(i)?));
+    let end = |filter: &Filter<'_>| filter.offset + filter.data.len();
+    for other in earlier {
+        let apart = end(&filter) <= other.offset || end(&other) <= filter.offset;
+        if !apart && (filter.offset, filter.bits) != (other.offset, other.bits) {
+            return Err(OpProblem::Constants);
+        }
+    }
+    Ok(())
+}
+
+fn operation(artefact: &Artefact<'_>, record: &OpRecord) -> Result<(), OpProblem> {
+    let input = artefact.tensor(record.input).ok_or(OpProblem::Order)?;
+    let output = artefact.tensor(record.output).ok_or(OpProblem::Order)?;
+    let view = TensorRef {
+        data: &[],
+        shape: input.shape,
+        dtype: input.dtype,
+        zero_point: i32::from(input.zero_point),
+    };
+    match record.op {
+        Op::Conv2d(window, linear) | Op::DepthwiseConv2d(window, linear) => {
+            slides(&window, &input, &output)?;
+            let depthwise = matches!(record.op, Op::DepthwiseConv2d(..));
+            if depthwise && input.shape.channels != output.shape.channels {
+                return Err(OpProblem::Shape);
+            }
+            let op = artefact.conv2d(window, &linear, view, output.shape.channels, depthwise);
+            let op = op.ok_or(OpProblem::Constants)?;
+            constants(&linear, &op.filter, &op.epilogue, &input, &output)
+        }
+        Op::MatMul(linear) => {
+            let flat = input.shape.pixels() == output.shape.pixels() || output.shape.pixels() == 1;
+            let packed = input.dtype.bits() == 4 && !input.shape.channels.is_multiple_of(2);
+            if !flat || (packed && input.shape.pixels() != output.shape.pixels()) {
+                return Err(OpProblem::Shape);
+            }
+            let op = artefact.matmul(&linear, view, &output).ok_or(OpProblem::Constants)?;
+            constants(&linear, &op.filter, &op.epilogue, &input, &output)
+        }
+        Op::Add(add) => {
+            let other = artefact.tensor(add.other).ok_or(OpProblem::Order)?;
+            if input.shape != output.shape || other.shape != output.shape {
+                return Err(OpProblem::Shape);
+            }
+            clamp(add.min, add.max, &output)?;
+            sum(&add, &input, &other)
+        }
+        Op::AvgPool2d(window) | Op::MaxPool2d(window) => {
+            slides(&window, &input, &output)?;
+            let [top, bottom, left, right] = window.padding;
+            let inside = top.max(bottom) < window.kernel[0] && left.max(right) < window.kernel[1];
+            if !inside || input.shape.channels != output.shape.channels {
+                return Err(OpProblem::Shape);
+            }
+            match (input.dtype, output.dtype, output.zero_point) {
+                (DType::U4, DType::I8, -128) | (DType::S4, DType::I8, 0) => Ok(()),
+                (from, to, zero) if from == to && zero == input.zero_point => Ok(()),
+                _ => Err(OpProblem::Type),
+            }
+        }
+    }
+}
+
+/// The output has the extents that the window gives.
+fn slides(window: &Window, input: &TensorInfo, output: &TensorInfo) -> Result<(), OpProblem> {
+    let bounded = |low, values: &[usize]| values.iter().all(|v| (low..=MAX_WINDOW).contains(v));
+    let fits = bounded(1, &window.kernel)
+        && bounded(1, &window.stride)
+        && bounded(0, &window.padding)
+        && window.output(0, input.shape.height) == Some(output.shape.height)
+        && window.output(1, input.shape.width) == Some(output.shape.width);
+    if fits { Ok(()) } else { Err(OpProblem::Shape) }
+}
+
+fn clamp(min: i8, max: i8, output: &TensorInfo) -> Result<(), OpProblem> {
+    let (low, high) = output.dtype.limits();
+    if min > max || i32::from(min) < low || i32::from(max) > high {
+        return Err(OpProblem::Clamp);
+    }
+    Ok(())
+}
+
+/// Alignment, clamp, and for every output channel: the sum fits 32 bits and its rescale admits it.
+fn constants(
+    linear: &Linear,
+    filter: &Filter<'_>,
+    epilogue: &Epilogue<'_>,
+    input: &TensorInfo,
+    output: &TensorInfo,
+) -> Result<(), OpProblem> {
+    if !linear.weights.is_multiple_of(4) || !linear.channels.is_multiple_of(4) {
+        return Err(OpProblem::Constants);
+    }
+    clamp(linear.min, linear.max, output)?;
+    let terms = (filter.shape.taps * filter.shape.inputs) as u64;
+    let largest = magnitude(input);
+    let loose = terms * filter.bits.max_abs() * largest;
+    for output in 0..filter.shape.outputs {
+        let channel = output as u32;
+        let rescale = epilogue.rescale(output);
+        let bias = u64::from(epilogue.bias(output).unsigned_abs());
+        let mut bound = loose + bias;
+        if bound > i32::MAX as u64 || !rescale.admits(bound) {
+            bound = weight_sum(filter, output) * largest + bias;
+        }
+        if bound > i32::MAX as u64 {
+            return Err(OpProblem::Accumulator { channel });
+        }
+        if !rescale.admits(bound) {
+            return Err(OpProblem::Rescale { channel });
+        }
+    }
+    Ok(())
+}
+
+/// Sum of the magnitudes of an output channel's weights.
+fn weight_sum(filter: &Filter<'_>, output: usize) -> u64 {
+    let (taps, inputs) = (filter.shape.taps, filter.shape.inputs);
+    let pairs = (0..taps).flat_map(|tap| (0..inputs).map(move |input| (tap, input)));
+    pairs.map(|(tap, input)| u64::from(filter.get(output, tap, input).unsigned_abs())).sum()
+}
+
+/// Largest distance of a stored value from the zero point.
+fn magnitude(tensor: &TensorInfo) -> u64 {
+    let (low, high) = tensor.dtype.limits();
+    let zero = i32::from(tensor.zero_point);
+    u64::from((low - zero).unsigned_abs().max((high - zero).unsigned_abs()))
+}
+
+fn sum(add: &AddRecord, a: &TensorInfo, b: &TensorInfo) -> Result<(), OpProblem> {
+    let mut total = 0;
+    for (channel, rescale, tensor) in [(0, add.a, a), (1, add.b, b)] {
+        let bound = magnitude(tensor);
+        if !rescale.admits(bound) {
+            return Err(OpProblem::Rescale { channel });
+        }
+        total += ((bound * rescale.multiplier as u64) >> rescale.shift) + 1;
+    }
+    if total > i32::MAX as u64 {
+        return Err(OpProblem::Accumulator { channel: 2 });
+    }
+    if add.out.admits(total) { Ok(()) } else { Err(OpProblem::Rescale { channel: 2 }) }
+}
+
+/// Every tensor lies in the arena as long as it is used, and over no other.
+fn follow(artefact: &Artefact<'_>, plan: &Plan<'_>) -> Result<(), PlanProblem> {
+    let (tensors, ops) = (artefact.tensor_count() as u16, artefact.op_count() as u16);
+    let arena = plan.arena_bytes();
+    for tensor in 0..tensors {
+        let place = plan.placement(usize::from(tensor));
+        let (start, end) = extent(artefact, plan, tensor);
+        if !place.offset.is_multiple_of(4) || end > arena as u64 || start > end {
+            return Err(PlanProblem::Place { tensor });
+        }
+        let image = tensor == artefact.header.input && place.first == 0;
+        let logits = tensor != artefact.header.output || place.last == ops - 1;
+        if !logits
+            || place.last >= ops
+            || place.first > place.last
+            || (tensor == artefact.header.input) != image
+        {
+            return Err(PlanProblem::Lifetime { tensor });
+        }
+    }
+    for index in 0..ops {
+        let Some(record) = artefact.op(usize::from(index)) else { continue };
+        let first = plan.placement(usize::from(record.output)).first;
+        if first != index {
+            return Err(PlanProblem::Lifetime { tensor: record.output });
+        }
+        for tensor in record.inputs() {
+            if !plan.placement(usize::from(tensor)).lives_at(index) {
+                return Err(PlanProblem::Lifetime { tensor });
+            }
+        }
+        let choice = plan.choice(usize::from(index));
+        if choice.kernel != 0 {
+            return Err(PlanProblem::Kernel { op: index });
+        }
+        let scratch = choice.scratch_range();
+        let outside = scratch.end > arena || !choice.scratch.is_multiple_of(4);
+        let over = (0..tensors).any(|tensor| {
+            let (start, end) = extent(artefact, plan, tensor);
+            plan.placement(usize::from(tensor)).lives_at(index)
+                && start < scratch.end as u64
+                && (scratch.start as u64) < end
+        });
+        if choice.scratch_bytes != 0 && (outside || over) {
+            return Err(PlanProblem::Scratch { op: index });
+        }
+    }
+    for tensor in 0..tensors {
+        for other in 0..tensor {
+            if collide(artefact, plan, tensor, other) {
+                return Err(PlanProblem::Overlap { tensor, other });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// First byte of a tensor in the arena, and the byte behind it.
+fn extent(artefact: &Artefact<'_>, plan: &Plan<'_>, tensor: u16) -> (u64, u64) {
+    let start = u64::from(plan.placement(usize::from(tensor)).offset);
+    let bytes = artefact.tensor(tensor).map_or(0, |info| info.bytes());
+    (start, start + bytes as u64)
+}
+
+/// Whether two tensors share bytes while both live. An add may replace one of its two inputs.
+fn collide(artefact: &Artefact<'_>, plan: &Plan<'_>, tensor: u16, other: u16) -> bool {
+    let (a, b) = (plan.placement(usize::from(tensor)), plan.placement(usize::from(other)));
+    let ((a_start, a_end), (b_start, b_end)) =
+        (extent(artefact, plan, tensor), extent(artefact, plan, other));
+    let apart = a.last < b.first || b.last < a.first || a_end <= b_start || b_end <= a_start;
+    !apart && !replaces(artefact, plan, tensor, other) && !replaces(artefact, plan, other, tensor)
+}
+
+/// Whether `output` is the sum that an add writes over its input `input`, at the same bytes.
+fn replaces(artefact: &Artefact<'_>, plan: &Plan<'_>, output: u16, input: u16) -> bool {
+    let (to, from) = (plan.placement(usize::from(output)), plan.placement(usize::from(input)));
+    let Some(OpRecord { op: Op::Add(add), input: first, output: written, .. }) =
+        artefact.op(usize::from(to.first))
+    else {
+        return false;
+    };
+    let bits = |tensor| artefact.tensor(tensor).map(|info| info.dtype.bits());
+    let reads_once = (first == input) != (add.other == input);
+    written == output
+        && reads_once
+        && from.last == to.first
+        && from.offset == to.offset
+        && bits(output) == bits(input)
+}

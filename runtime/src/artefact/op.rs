@@ -1,0 +1,237 @@
+//! Op records: the closed set of operations and their 64-byte encoding. Knows no kernels.
+
+use crate::bytes::{put, u8_at, u16_at, u32_at};
+use crate::kernels::Window;
+use crate::layout::{Layout, WeightBits};
+use crate::requant::Rescale;
+
+/// Bytes of an op record.
+pub const OP_BYTES: usize = 64;
+
+const CONV2D: u16 = 1;
+const DEPTHWISE_CONV2D: u16 = 2;
+const MATMUL: u16 = 3;
+const ADD: u16 = 4;
+const AVG_POOL2D: u16 = 5;
+const MAX_POOL2D: u16 = 6;
+const NO_INPUT: u16 = 0xFFFF;
+
+/// An operation, as the artefact describes it; tensors are indices of tensor records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpRecord {
+    /// Offset of the name in the names section.
+    pub name: u16,
+    /// First tensor read.
+    pub input: u16,
+    /// Tensor written.
+    pub output: u16,
+    /// What it computes.
+    pub op: Op,
+}
+
+/// What an operation computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// Convolution over all input channels.
+    Conv2d(Window, Linear),
+    /// Convolution of each channel by itself.
+    DepthwiseConv2d(Window, Linear),
+    /// Dense layer over the flattened input, or over its channels at every position.
+    MatMul(Linear),
+    /// Sum of the first input and another.
+    Add(AddRecord),
+    /// Mean over windows.
+    AvgPool2d(Window),
+    /// Maximum over windows.
+    MaxPool2d(Window),
+}
+
+/// Where a linear operation's constants lie, and its clamp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Linear {
+    /// Bits of a weight.
+    pub bits: WeightBits,
+    /// Order of the weights.
+    pub layout: Layout,
+    /// Smallest output.
+    pub min: i8,
+    /// Largest output.
+    pub max: i8,
+    /// In the weights section.
+    pub weights: u32,
+    /// In the channels section: bias, multiplier (i32 each) and shift (u8) per output channel.
+    pub channels: u32,
+}
+
+/// Constants of a residual add.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddRecord {
+    /// The second tensor read.
+    pub other: u16,
+    /// Smallest output.
+    pub min: i8,
+    /// Largest output.
+    pub max: i8,
+    /// First input to the common scale.
+    pub a: Rescale,
+    /// Second input to the common scale.
+    pub b: Rescale,
+    /// Common scale to the output.
+    pub out: Rescale,
+}
+
+impl Op {
+    /// The operation's name in the field's terms.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Op::Conv2d(..) => "conv2d",
+            Op::DepthwiseConv2d(..) => "depthwise_conv2d",
+            Op::MatMul(_) => "matmul",
+            Op::Add(_) => "add",
+            Op::AvgPool2d(_) => "avg_pool2d",
+            Op::MaxPool2d(_) => "max_pool2d",
+        }
+    }
+}
+
+impl OpRecord {
+    /// Tensors read, in order.
+    pub fn inputs(&self) -> impl Iterator<Item = u16> + use<> {
+        let other = match self.op {
+            Op::Add(add) => Some(add.other),
+            _ => None,
+        };
+        core::iter::once(self.input).chain(other)
+    }
+
+    /// Reads a record; `None` for an unknown operation, width or layout.
+    pub(super) fn decode(record: &[u8]) -> Option<Self> {
+        let op = match u16_at(record, 0) {
+            CONV2D => Op::Conv2d(window(record), linear(record)?),
+            DEPTHWISE_CONV2D => Op::DepthwiseConv2d(window(record), linear(record)?),
+            MATMUL => Op::MatMul(linear(record)?),
+            ADD => Op::Add(AddRecord {
+                other: u16_at(record, 6),
+                min: u8_at(record, 30) as i8,
+                max: u8_at(record, 31) as i8,
+                a: rescale(record, 0),
+                b: rescale(record, 1),
+                out: rescale(record, 2),
+            }),
+            AVG_POOL2D => Op::AvgPool2d(window(record)),
+            MAX_POOL2D => Op::MaxPool2d(window(record)),
+            _ => return None,
+        };
+        Some(Self { name: u16_at(record, 2), input: u16_at(record, 4), output: u16_at(record, 10), op })
+    }
+
+    /// The record's bytes.
+    pub fn encode(&self) -> [u8; OP_BYTES] {
+        let mut record = [0; OP_BYTES];
+        let (code, other) = match &self.op {
+            Op::Conv2d(w, l) => (put_window(&mut record, w, Some(l), CONV2D), NO_INPUT),
+            Op::DepthwiseConv2d(w, l) => (put_window(&mut record, w, Some(l), DEPTHWISE_CONV2D), NO_INPUT),
+            Op::MatMul(l) => {
+                put_linear(&mut record, l);
+                (MATMUL, NO_INPUT)
+            }
+            Op::Add(add) => {
+                put(&mut record, 30, [add.min as u8, add.max as u8]);
+                for (i, rescale) in [add.a, add.b, add.out].iter().enumerate() {
+                    put(&mut record, 32 + 4 * i, rescale.multiplier.to_le_bytes());
+                    put(&mut record, 44 + i, [rescale.shift]);
+                }
+                (ADD, add.other)
+            }
+            Op::AvgPool2d(w) => (put_window(&mut record, w, None, AVG_POOL2D), NO_INPUT),
+            Op::MaxPool2d(w) => (put_window(&mut record, w, None, MAX_POOL2D), NO_INPUT),
+        };
+        for (at, field) in
+            [(0, code), (2, self.name), (4, self.input), (6, other), (8, NO_INPUT), (10, self.output)]
+        {
+            put(&mut record, at, field.to_le_bytes());
+        }
+        record
+    }
+}
+
+fn window(record: &[u8]) -> Window {
+    let field = |i: usize| usize::from(u16_at(record, 12 + 2 * i));
+    Window {
+        kernel: [field(0), field(1)],
+        stride: [field(2), field(3)],
+        padding: [field(4), field(5), field(6), field(7)],
+    }
+}
+
+fn put_window(record: &mut [u8], window: &Window, constants: Option<&Linear>, code: u16) -> u16 {
+    let fields = window.kernel.iter().chain(&window.stride).chain(&window.padding);
+    for (i, &field) in fields.enumerate() {
+        put(record, 12 + 2 * i, (field as u16).to_le_bytes());
+    }
+    if let Some(constants) = constants {
+        put_linear(record, constants);
+    }
+    code
+}
+
+fn linear(record: &[u8]) -> Option<Linear> {
+    Some(Linear {
+        bits: WeightBits::from_code(u8_at(record, 28))?,
+        layout: Layout::from_code(u8_at(record, 29))?,
+        min: u8_at(record, 30) as i8,
+        max: u8_at(record, 31) as i8,
+        weights: u32_at(record, 32),
+        channels: u32_at(record, 36),
+    })
+}
+
+fn put_linear(record: &mut [u8], linear: &Linear) {
+    put(record, 28, [linear.bits as u8, linear.layout as u8, linear.min as u8, linear.max as u8]);
+    put(record, 32, linear.weights.to_le_bytes());
+    put(record, 36, linear.channels.to_le_bytes());
+}
+
+fn rescale(record: &[u8], i: usize) -> Rescale {
+    Rescale { multiplier: u32_at(record, 32 + 4 * i) as i32, shift: u8_at(record, 44 + i) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_round_trip() {
+        let window = Window { kernel: [3, 5], stride: [2, 1], padding: [0, 1, 2, 3] };
+        let linear = Linear {
+            bits: WeightBits::Four,
+            layout: Layout::TapMajor,
+            min: -128,
+            max: 127,
+            weights: 1 << 20,
+            channels: 7,
+        };
+        let rescale = |shift| Rescale { multiplier: i32::MAX, shift };
+        let add = AddRecord { other: 9, min: 0, max: 15, a: rescale(9), b: rescale(11), out: rescale(50) };
+        for op in [
+            Op::Conv2d(window, linear),
+            Op::DepthwiseConv2d(window, linear),
+            Op::MatMul(linear),
+            Op::Add(add),
+            Op::AvgPool2d(window),
+            Op::MaxPool2d(window),
+        ] {
+            let record = OpRecord { name: 3, input: 4, output: 5, op };
+            assert_eq!(OpRecord::decode(&record.encode()), Some(record));
+        }
+        assert_eq!(OpRecord::decode(&[0; OP_BYTES]), None);
+    }
+
+    #[test]
+    fn an_add_reads_two_tensors() {
+        let rescale = Rescale { multiplier: 1 << 30, shift: 30 };
+        let add = AddRecord { other: 9, min: 0, max: 15, a: rescale, b: rescale, out: rescale };
+        let record = OpRecord { name: 0, input: 4, output: 5, op: Op::Add(add) };
+        assert!(record.inputs().eq([4, 9]));
+    }
+}

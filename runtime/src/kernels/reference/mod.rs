@@ -1,0 +1,42 @@
+//! The specification: each operation as plain loops over its definition.
+//!
+//! Written to be read; every fast kernel equals these bit for bit.
+
+mod add;
+mod conv2d;
+mod matmul;
+mod pool;
+
+use super::{Add, Conv2d, Family, Kernels, MatMul, Pool, TensorMut};
+
+/// The reference kernels. They need no scratch and run on any core.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reference;
+
+impl Kernels for Reference {
+    const FAMILY: Family = Family::Portable;
+
+    fn conv2d(&mut self, op: &Conv2d<'_>, _scratch: &mut [u8], out: &mut TensorMut<'_>) {
+        conv2d::conv2d(op, out);
+    }
+
+    fn depthwise_conv2d(&mut self, op: &Conv2d<'_>, _scratch: &mut [u8], out: &mut TensorMut<'_>) {
+        conv2d::depthwise_conv2d(op, out);
+    }
+
+    fn matmul(&mut self, op: &MatMul<'_>, _scratch: &mut [u8], out: &mut TensorMut<'_>) {
+        matmul::matmul(op, out);
+    }
+
+    fn add(&mut self, op: &Add<'_>, out: &mut TensorMut<'_>) {
+        add::add(op, out);
+    }
+
+    fn avg_pool2d(&mut self, op: &Pool<'_>, out: &mut TensorMut<'_>) {
+        pool::avg_pool2d(op, out);
+    }
+
+    fn max_pool2d(&mut self, op: &Pool<'_>, out: &mut TensorMut<'_>) {
+        pool::max_pool2d(op, out);
+    }
+}

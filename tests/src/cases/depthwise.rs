@@ -1,0 +1,37 @@
+//! Convolutions of each channel with its own filter.
+
+use fourbit::Aligned;
+use fourbit::kernels::{Conv2d, Kernels, TensorRef};
+use fourbit::layout::{FilterShape, Layout};
+use fourbit::shape::Shape;
+
+use super::linear::{Constants, Spec, choose, outputs};
+use super::{TENSOR_BYTES, dtype, equal, fill, window, zero_point};
+use crate::case::{Args, Case};
+use crate::mismatch::Mismatch;
+use crate::rng::Rng;
+
+/// Compares [`Kernels::depthwise_conv2d`] with the reference.
+pub fn depthwise_conv2d<K: Kernels>(kernels: &mut K, seed: u64) -> Result<(), Mismatch> {
+    let rng = &mut Rng::new(seed);
+    let (window, extents) = window(rng, true);
+    let taps = window.kernel[0] * window.kernel[1];
+    let (bits, style) = choose(rng);
+    let rows = window.output(0, extents.height).unwrap_or(0);
+    let columns = window.output(1, extents.width).unwrap_or(0);
+    let largest = extents.pixels().max(rows * columns).max(1);
+    let channels = outputs(rng, taps).min(TENSOR_BYTES / largest);
+    let shape = Shape { channels, ..extents };
+    let [from, to] = [dtype(rng), dtype(rng)];
+    let [zero, out_zero] = [zero_point(rng, from), zero_point(rng, to)];
+    let layout = rng.pick([Layout::TapMajor, Layout::TapMajor, Layout::OutputMajor]);
+    let (mut memory, mut constants) = (Aligned([0; TENSOR_BYTES]), Constants::new());
+    let data = fill(rng, &mut memory.0, shape, from, zero, style, from.limits());
+    let input = TensorRef { data, shape, dtype: from, zero_point: zero };
+    let filter = FilterShape { outputs: channels, taps, inputs: 1 };
+    let spec = Spec { style, shape: filter, bits, layout, input: (from, zero), output: (to, out_zero) };
+    let (filter, epilogue) = constants.fill(rng, &spec);
+    let args = Args::DepthwiseConv2d(Conv2d { input, filter, epilogue, window });
+    let shape = Shape::new(rows, columns, channels);
+    equal(kernels, seed, &Case { args, shape, dtype: to, zero_point: out_zero })
+}

@@ -1,0 +1,154 @@
+//! A third set of kernels, written for this test: right as it stands, wrong with a planted bug.
+
+use fourbit::kernels::{
+    Add, Addend, Conv2d, Epilogue, Family, Filter, Kernels, MatMul, Pool, Reference, TensorMut, TensorRef,
+    Window,
+};
+use fourbit::requant::{self, Rescale};
+use fourbit::shape::Shape;
+
+/// What is wrong with the kernels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bug {
+    /// Nothing.
+    None,
+    /// A tie is rounded down. (A mean has no exact ties: TOSA's reciprocals are a little large.)
+    TiesDown,
+    /// A mean is rounded down.
+    MeanRoundsDown,
+    /// Padding counts as the stored value 0 instead of the zero point.
+    PaddingIsZero,
+    /// The unused nibble of an odd row is not cleared.
+    DirtyNibble,
+    /// The clamp's upper end is not applied.
+    NoUpperClamp,
+}
+
+/// Plain loops with a bug.
+pub(crate) struct Plain(pub(crate) Bug);
+
+impl Plain {
+    fn apply(&self, rescale: Rescale, acc: i32) -> i32 {
+        let product = i64::from(acc) * i64::from(rescale.multiplier);
+        let half = 1i64 << (rescale.shift - 1);
+        let half = if self.0 == Bug::TiesDown { half - 1 } else { half };
+        i32::try_from((product + half) >> rescale.shift).expect("the precondition holds")
+    }
+
+    fn clamp(&self, value: i32, min: i8, max: i8) -> i32 {
+        let max = if self.0 == Bug::NoUpperClamp { 127 } else { i32::from(max) };
+        value.max(i32::from(min)).min(max)
+    }
+
+    /// Writes every element of the output.
+    fn each(&self, out: &mut TensorMut<'_>, value: impl Fn(&[u8], usize, usize, usize) -> i32) {
+        let Shape { height, width, channels } = out.shape;
+        for y in 0..height {
+            for x in 0..width {
+                let before = out.pixel(y, x).to_vec();
+                let dtype = out.dtype;
+                let row = out.pixel(y, x);
+                if self.0 != Bug::DirtyNibble {
+                    row.fill(0);
+                }
+                for channel in 0..channels {
+                    dtype.set(row, channel, value(&before, y, x, channel));
+                }
+            }
+        }
+    }
+
+    fn linear(
+        &self,
+        input: &TensorRef<'_>,
+        window: &Window,
+        (filter, epilogue): (&Filter<'_>, &Epilogue<'_>),
+        depthwise: bool,
+        out: &mut TensorMut<'_>,
+    ) {
+        let zero_point = out.zero_point;
+        self.each(out, |_, y, x, output| {
+            let mut acc = epilogue.bias(output);
+            for tap in 0..filter.shape.taps {
+                let (ky, kx) = (tap / window.kernel[1], tap % window.kernel[1]);
+                let row = window.source(0, y, ky, input.shape.height);
+                let column = window.source(1, x, kx, input.shape.width);
+                for i in 0..filter.shape.inputs {
+                    let channel = if depthwise { output } else { i };
+                    let value = match (row, column) {
+                        (Some(row), Some(column)) => input.dtype.get(input.pixel(row, column), channel),
+                        _ if self.0 == Bug::PaddingIsZero => 0,
+                        _ => input.zero_point,
+                    };
+                    // Wraps only where the planted bug leaves the proven range.
+                    acc = acc.wrapping_add((value - input.zero_point) * filter.get(output, tap, i));
+                }
+            }
+            let rescale = epilogue.rescale(output);
+            let limit = 1i64 << (rescale.shift - 1);
+            let acc = i64::from(acc).clamp(-limit, limit - 1) as i32;
+            self.clamp(self.apply(rescale, acc) + zero_point, epilogue.min, epilogue.max)
+        });
+    }
+}
+
+impl Kernels for Plain {
+    const FAMILY: Family = Family::Portable;
+
+    fn conv2d(&mut self, op: &Conv2d<'_>, _scratch: &mut [u8], out: &mut TensorMut<'_>) {
+        self.linear(&op.input, &op.window, (&op.filter, &op.epilogue), false, out);
+    }
+
+    fn depthwise_conv2d(&mut self, op: &Conv2d<'_>, _scratch: &mut [u8], out: &mut TensorMut<'_>) {
+        self.linear(&op.input, &op.window, (&op.filter, &op.epilogue), true, out);
+    }
+
+    fn matmul(&mut self, op: &MatMul<'_>, _scratch: &mut [u8], out: &mut TensorMut<'_>) {
+        let shape = Shape::new(1, op.rows, op.filter.shape.inputs);
+        let input = TensorRef { data: op.input, shape, dtype: op.dtype, zero_point: op.zero_point };
+        let window = Window { kernel: [1, 1], stride: [1, 1], padding: [0; 4] };
+        self.linear(&input, &window, (&op.filter, &op.epilogue), false, out);
+    }
+
+    fn add(&mut self, op: &Add<'_>, out: &mut TensorMut<'_>) {
+        let (zero_point, width, channels) = (out.zero_point, out.shape.width, out.shape.channels);
+        self.each(out, |before, y, x, channel| {
+            let side = |addend: &Addend<'_>| {
+                let bytes = addend.dtype.row_bytes(channels);
+                let row = addend.data.map_or(before, |data| &data[(y * width + x) * bytes..][..bytes]);
+                self.apply(addend.rescale, addend.dtype.get(row, channel) - addend.zero_point)
+            };
+            self.clamp(self.apply(op.out, side(&op.a) + side(&op.b)) + zero_point, op.min, op.max)
+        });
+    }
+
+    fn avg_pool2d(&mut self, op: &Pool<'_>, out: &mut TensorMut<'_>) {
+        let (zero_point, (low, high)) = (out.zero_point, out.dtype.limits());
+        let factor = match (op.input.dtype.bits(), out.dtype.bits(), op.input.dtype.limits().0) {
+            (4, 8, 0) => 17,
+            (4, 8, _) => 18,
+            _ => 1,
+        };
+        let (input, window) = (op.input, op.window);
+        self.each(out, |_, y, x, channel| {
+            let (mut sum, mut count) = (0, 0);
+            for tap in 0..window.kernel[0] * window.kernel[1] {
+                let (ky, kx) = (tap / window.kernel[1], tap % window.kernel[1]);
+                let row = window.source(0, y, ky, input.shape.height);
+                if let (Some(row), Some(column)) = (row, window.source(1, x, kx, input.shape.width)) {
+                    sum += factor * (input.dtype.get(input.pixel(row, column), channel) - input.zero_point);
+                    count += 1;
+                }
+            }
+            let mean = match self.0 {
+                Bug::MeanRoundsDown => sum.div_euclid(count as i32),
+                _ => self.apply(requant::reciprocal(count), sum),
+            };
+            (mean + zero_point).clamp(low, high)
+        });
+    }
+
+    fn max_pool2d(&mut self, op: &Pool<'_>, out: &mut TensorMut<'_>) {
+        Reference.max_pool2d(op, out);
+    }
+}

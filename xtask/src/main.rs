@@ -1,0 +1,86 @@
+//! Fourbit's command line: `cargo xtask COMMAND`.
+//!
+//! A file per command. Results go to stdout, as text or with `--json` as one object; logs and
+//! progress go to stderr. Exit codes: 0, done; 1, a check, a training run or a board failed; 2,
+//! the command line or an input is wrong.
+
+mod agree;
+mod bench;
+mod board;
+mod card;
+mod ci;
+mod compile;
+mod describe;
+mod elf;
+mod eval;
+mod failure;
+mod image_file;
+mod inspect;
+mod model;
+mod paths;
+mod picture;
+mod place;
+mod process;
+mod quantize;
+mod run;
+mod runner;
+mod setup;
+mod snapshot;
+mod table;
+mod tidy;
+mod train;
+mod twin;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// 4-bit neural networks: images to an artefact to the same bits on a microcontroller.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    after_help = "Exit codes: 0, done; 1, a check, a \
+training run or a board failed; 2, the command line or an input is wrong."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Prints one machine-readable object on stdout; logs stay on stderr
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Quantize(quantize::Quantize),
+    Train(train::Train),
+    Compile(compile::Compile),
+    Eval(eval::Eval),
+    Run(run::Run),
+    Bench(bench::Bench),
+    Inspect(inspect::Inspect),
+    Setup(setup::Setup),
+    Ci(ci::Ci),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = |result: anyhow::Result<()>| result.map(|()| true);
+    let result = match cli.command {
+        Command::Quantize(command) => command.run(cli.json),
+        Command::Compile(command) => done(command.run(cli.json)),
+        Command::Bench(command) => done(command.run(cli.json)),
+        Command::Train(command) => done(command.run(cli.json)),
+        Command::Eval(command) => done(command.run(cli.json)),
+        Command::Run(command) => done(command.run(cli.json)),
+        Command::Inspect(command) => done(command.run(cli.json)),
+        Command::Setup(command) => done(command.run(cli.json)),
+        Command::Ci(command) => command.run(cli.json),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => failure::report(&error),
+    }
+}

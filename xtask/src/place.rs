@@ -1,0 +1,91 @@
+//! Where a network runs, and what it costs there: the simulator or a board.
+
+use anyhow::Context;
+use fourbit::kernels::Family;
+use fourbit_models::simulate::{Backend, Simulator};
+use serde::Serialize;
+
+use crate::agree;
+use crate::board::{Board, OpBench};
+use crate::model::Model;
+
+/// What a model needs and takes. Bytes; none where nothing measures them.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(crate) struct Cost {
+    /// The artefact, in flash.
+    pub(crate) artefact_bytes: usize,
+    /// Everything else of the classifier in flash.
+    pub(crate) code_bytes: Option<usize>,
+    /// Activations.
+    pub(crate) arena_bytes: usize,
+    /// High-water mark.
+    pub(crate) stack_bytes: Option<usize>,
+    /// Per image; none in the simulator.
+    pub(crate) instructions: Option<u64>,
+}
+
+/// Instructions of one operation; none in the simulator.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct OpCost {
+    /// Its name in the artefact.
+    pub(crate) name: String,
+    /// For one image.
+    pub(crate) instructions: Option<u64>,
+}
+
+/// Where a network runs.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// The runtime on this machine.
+    Simulator,
+    /// Firmware on a board.
+    Board(Board),
+}
+
+impl Place {
+    /// The place that `--board` names.
+    pub(crate) fn named(name: &str) -> anyhow::Result<Self> {
+        if name == "sim" { Ok(Self::Simulator) } else { Board::load(name).map(Self::Board) }
+    }
+
+    /// What one image costs, and each operation in the order of execution. A board must compute
+    /// what the reference kernels compute here.
+    pub(crate) fn cost(&self, model: &Model) -> anyhow::Result<(Cost, Vec<OpCost>)> {
+        let artefact = model.artefact()?;
+        let artefact_bytes = model.bytes().len();
+        match self {
+            Self::Simulator => {
+                let names = (0..artefact.op_count()).filter_map(|i| Some(artefact.name(&artefact.op(i)?)));
+                let ops = names.map(|name| OpCost { name: name.to_owned(), instructions: None });
+                let arena_bytes = artefact.header().arena_bytes(Family::Host);
+                Ok((Cost { artefact_bytes, arena_bytes, ..Cost::default() }, ops.collect()))
+            }
+            Self::Board(board) => {
+                let bench = board.bench(model)?;
+                agree::check(model, &bench).with_context(|| board.name.clone())?;
+                let cost = Cost {
+                    artefact_bytes,
+                    code_bytes: Some(bench.code_bytes),
+                    arena_bytes: bench.arena_bytes,
+                    stack_bytes: Some(bench.stack_bytes),
+                    instructions: Some(bench.instructions),
+                };
+                let op = |op: OpBench| OpCost { name: op.name, instructions: Some(op.instructions) };
+                Ok((cost, bench.ops.into_iter().map(op).collect()))
+            }
+        }
+    }
+
+    /// The logits of one image after the other.
+    pub(crate) fn logits(&self, model: &Model, images: &[i8]) -> anyhow::Result<Vec<i8>> {
+        match self {
+            Self::Simulator => simulate(model, images),
+            Self::Board(board) => board.logits(model, images),
+        }
+    }
+}
+
+/// The logits of one image after the other, through the runtime on all cores.
+pub(crate) fn simulate(model: &Model, images: &[i8]) -> anyhow::Result<Vec<i8>> {
+    Ok(Simulator::new(model.artefact()?, Backend::Host).logits(images)?)
+}

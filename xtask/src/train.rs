@@ -1,0 +1,136 @@
+//! `train`: one training run from a configuration file; builds and starts `fourbit-train`.
+//!
+//! Burn is linked into `fourbit-train` only, so that no other command waits for its build.
+
+use std::env::consts::EXE_SUFFIX;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+
+use crate::failure::{OrBadInput, bad_input};
+use crate::{paths, process};
+
+/// Trains one network as a configuration file says.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cargo xtask train resnet8-shapes-float
+  cargo xtask train resnet8-shapes-w4a8 --init target/runs/resnet8-shapes-float/float.graph
+  cargo xtask train resnet8-cifar10-float --data ~/cifar-10-binary.tar.gz
+
+The run's folder receives the checkpoint, the trained graph and metrics.json. A run that was
+interrupted goes on from its last checkpoint when it is started again.")]
+pub(crate) struct Train {
+    /// A TOML file, or its name in models/configs
+    #[arg(value_name = "CONFIG")]
+    config: String,
+    /// Float graph that a quantized run starts from
+    #[arg(long, value_name = "GRAPH")]
+    init: Option<PathBuf>,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// How training runs, whatever is trained.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Options {
+    /// Folder of all training runs; by default target/runs
+    #[arg(long, value_name = "DIR")]
+    pub(crate) runs: Option<PathBuf>,
+    /// Where the data set's files lie; by default the variable FOURBIT_DATA says it
+    #[arg(long, value_name = "PATH")]
+    pub(crate) data: Option<PathBuf>,
+    /// What computes: flex is some 20 times faster than ndarray
+    #[arg(long, value_enum, default_value_t = Backend::Flex)]
+    pub(crate) backend: Backend,
+    /// Threads; by default one per core
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+}
+
+/// A backend of Burn.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(crate) enum Backend {
+    #[default]
+    Flex,
+    Ndarray,
+}
+
+impl Train {
+    pub(crate) fn run(&self, json: bool) -> anyhow::Result<()> {
+        let config = config(&self.config)?;
+        let name = config.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let run = paths::runs(self.options.runs.as_deref()).join(&name);
+        build()?;
+        start(&config, &run, self.init.as_deref(), &self.options)?;
+        let metrics = metrics(&run)?;
+        if json {
+            println!("{}", serde_json::json!({ "run": run, "config": name, "metrics": metrics }));
+        } else {
+            println!("{name}: {}", paths::shown(&run));
+            println!("{}", serde_json::to_string_pretty(&metrics)?);
+        }
+        Ok(())
+    }
+}
+
+/// A configuration by path or by name.
+fn config(name: &str) -> anyhow::Result<PathBuf> {
+    let path = PathBuf::from(name);
+    let committed = paths::configs().join(format!("{}.toml", name.trim_end_matches(".toml")));
+    let found = [path, committed].into_iter().find(|path| path.is_file());
+    found.ok_or_else(|| {
+        bad_input(format!(
+            "no configuration {name}: give the path of a TOML file or a name in models/configs"
+        ))
+    })
+}
+
+/// Builds `fourbit-train` with the same selection of features as the tests, so that Burn is
+/// built once for both. Cargo shows its progress.
+pub(crate) fn build() -> anyhow::Result<()> {
+    eprintln!("building fourbit-train (the first time with Burn, some minutes)");
+    let args = ["build", "--workspace", "--features", "fourbit-models/train", "--bin", "fourbit-train"];
+    process::run(&mut process::cargo(args))
+}
+
+/// Runs `fourbit-train` in the folder `run`; its progress is shown on stderr.
+pub(crate) fn start(config: &Path, run: &Path, init: Option<&Path>, options: &Options) -> anyhow::Result<()> {
+    fs::create_dir_all(run).or_bad_input(|| format!("cannot create the run's folder {}", run.display()))?;
+    let mut command = Command::new(paths::target().join(format!("debug/fourbit-train{EXE_SUFFIX}")));
+    command.arg("--config").arg(config).arg("--run").arg(run);
+    if let Some(init) = init {
+        command.arg("--init").arg(init);
+    }
+    if let Some(data) = &options.data {
+        command.arg("--data").arg(data);
+    }
+    if let Some(threads) = options.threads {
+        command.args(["--threads", &threads.to_string()]);
+    }
+    let backend = options.backend.to_possible_value();
+    if let Some(backend) = &backend {
+        command.args(["--backend", backend.get_name()]);
+    }
+    process::run(&mut command).context("training failed")
+}
+
+/// What a finished run measured.
+pub(crate) fn metrics(run: &Path) -> anyhow::Result<serde_json::Value> {
+    let path = run.join("metrics.json");
+    let text = fs::read(&path).with_context(|| format!("the run left no {}", paths::shown(&path)))?;
+    serde_json::from_slice(&text).with_context(|| format!("{} is damaged", paths::shown(&path)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_configuration_says_where_they_are() {
+        let error = config("no-such-config").unwrap_err().to_string();
+        assert!(error.ends_with("a name in models/configs"), "{error}");
+    }
+}

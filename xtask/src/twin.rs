@@ -1,0 +1,157 @@
+//! The two training runs behind an artefact: a float network, and its quantized twin.
+//!
+//! A run's folder carries a digest of its recipe and its data, so that a run that was interrupted or finished
+//! is found again and a changed recipe starts anew.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use fourbit_models::agreement::Agreement;
+use fourbit_models::config::{Config, Precision};
+use fourbit_models::dataset::{Dataset, Kind};
+use fourbit_models::graph::Graph;
+use fourbit_models::scheme::Setting;
+use sha2::{Digest, Sha256};
+
+use crate::failure::OrBadInput;
+use crate::paths;
+use crate::quantize::step;
+use crate::train::{self, Options};
+
+/// A network whose bits are set, and how it came about.
+#[derive(Debug)]
+pub(crate) struct Trained {
+    /// With ranges for every activation and bits for every filter.
+    pub(crate) graph: Graph,
+    /// A fraction; none where a graph was given without the metrics of its run.
+    pub(crate) float_accuracy: Option<f64>,
+    /// The network beside its artefact; none where a graph was given without the metrics of its run.
+    pub(crate) agreement: Option<Agreement>,
+    /// Wall clock of the runs made now.
+    pub(crate) seconds: f64,
+    /// The recipes, in order: a name and the configuration.
+    pub(crate) recipes: Vec<(String, Config)>,
+}
+
+impl Trained {
+    /// Trains what is missing: nothing where `from` is a quantized graph, the quantized twin
+    /// where it is a float graph, both where there is none.
+    pub(crate) fn make(
+        (dataset, data): (Kind, &Dataset),
+        bits: Setting,
+        from: Option<&Path>,
+        options: &Options,
+    ) -> anyhow::Result<Self> {
+        if let Some(graph) = from.map(load).transpose()?.filter(is_quantized) {
+            let agreement = from.and_then(Path::parent).and_then(agreement);
+            return Ok(Self { graph, float_accuracy: None, agreement, seconds: 0.0, recipes: Vec::new() });
+        }
+        train::build()?;
+        let mut runs = Runs { dataset, checksum: &data.checksum, options, seconds: 0.0, recipes: Vec::new() };
+        let float = match from {
+            Some(path) => path.to_owned(),
+            None => runs.train(Precision::Float, None)?,
+        };
+        let quantized = runs.train(Precision::Quantized(bits), Some(&float))?;
+        let graph = load(&quantized)?;
+        let float_accuracy = float.parent().and_then(accuracy);
+        let agreement = quantized.parent().and_then(agreement);
+        Ok(Self { graph, float_accuracy, agreement, seconds: runs.seconds, recipes: runs.recipes })
+    }
+}
+
+/// Training runs made one after the other.
+struct Runs<'a> {
+    dataset: Kind,
+    checksum: &'a str,
+    options: &'a Options,
+    seconds: f64,
+    recipes: Vec<(String, Config)>,
+}
+
+impl Runs<'_> {
+    /// One run, from nothing or from a float graph; gives the graph that it left.
+    fn train(&mut self, precision: Precision, init: Option<&Path>) -> anyhow::Result<PathBuf> {
+        let (dataset, options) = (self.dataset, self.options);
+        let name = format!("resnet8-{dataset}-{}", precision.name());
+        step(&format!("train {name}"));
+        let path = paths::configs().join(format!("{name}.toml"));
+        let config = Config::load(&path).or_bad_input(|| format!("no recipe for {name}"))?;
+        let run = paths::runs(options.runs.as_deref())
+            .join(format!("{name}-{}", digest(&config, self.checksum, init)?));
+        train::start(&path, &run, init, options)?;
+        let seconds = train::metrics(&run)?.get("seconds").and_then(serde_json::Value::as_f64);
+        self.seconds += seconds.unwrap_or(0.0);
+        self.recipes.push((name, config));
+        Ok(run.join(format!("{}.graph", precision.name())))
+    }
+}
+
+fn load(path: &Path) -> anyhow::Result<Graph> {
+    Graph::load(path).or_bad_input(|| "the graph cannot be used".to_owned())
+}
+
+/// Whether every bit is set, so that nothing is left to train.
+fn is_quantized(graph: &Graph) -> bool {
+    graph.tensors.iter().all(|tensor| tensor.range.is_some())
+}
+
+/// What a finished run says of its network on the test images.
+fn accuracy(run: &Path) -> Option<f64> {
+    train::metrics(run).ok()?.get("test_accuracy")?.as_f64()
+}
+
+/// What a finished quantized run says of its network beside its artefact.
+fn agreement(run: &Path) -> Option<Agreement> {
+    let mut metrics = train::metrics(run).ok()?;
+    serde_json::from_value(metrics.get_mut("agreement")?.take()).ok()?
+}
+
+/// Twelve digits that stand for a recipe, the data's checksum and the graph that it starts from.
+fn digest(config: &Config, data: &str, init: Option<&Path>) -> anyhow::Result<String> {
+    let mut hash = Sha256::new();
+    hash.update(toml::to_string(config).context("a recipe that was read can be written")?);
+    hash.update(data);
+    if let Some(init) = init {
+        hash.update(fs::read(init).or_bad_input(|| format!("cannot read {}", paths::shown(init)))?);
+    }
+    Ok(hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agreement_comes_from_the_metrics() {
+        let run = tempfile::tempdir().unwrap();
+        assert_eq!(agreement(run.path()), None);
+        let found = |text: &str| {
+            fs::write(run.path().join("metrics.json"), text).unwrap();
+            agreement(run.path())
+        };
+        assert_eq!(found("{}"), None);
+        assert_eq!(found(r#"{"agreement": null}"#), None);
+        let measured = Agreement {
+            layers: vec![],
+            images: 10,
+            same_top1: 9,
+            training_accuracy: 0.5,
+            runtime_accuracy: 0.5,
+        };
+        let text = serde_json::json!({ "agreement": measured }).to_string();
+        assert_eq!(found(&text), Some(measured));
+    }
+
+    #[test]
+    fn another_recipe_or_data_has_another_folder() {
+        let text = "dataset = 'shapes'\narch = 'resnet8'\nwidth = 1.0\nsetting = 'float'\nepochs = 1\nlr = 0.1\nseed = 1\n";
+        let one = Config::parse(text).unwrap();
+        let two = Config { seed: 2, ..one.clone() };
+        let digest = |config, data| digest(config, data, None).unwrap();
+        assert_ne!(digest(&one, "data"), digest(&two, "data"));
+        assert_ne!(digest(&one, "data"), digest(&one, "other"));
+        assert_eq!(digest(&one, "data").len(), 12);
+    }
+}
