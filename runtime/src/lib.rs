@@ -41,3 +41,7 @@ pub use session::{Event, Observer, Session, SessionError};
 /// Memory for activations: `N` bytes at a 16-aligned address.
 pub type Arena<const N: usize> = Aligned<[u8; N]>;
 
+/// The code in the README runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -8,7 +8,7 @@ use fourbit_models::dataset::Dataset;
 use fourbit_models::scheme::Setting;
 
 use crate::picture::Evaluation;
-use crate::quantize::Report;
+use crate::report::Report;
 use crate::table::{percent, thousands};
 use crate::twin::Trained;
 

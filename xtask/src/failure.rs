@@ -19,6 +19,18 @@ impl fmt::Display for BadInput {
 
 impl Error for BadInput {}
 
+/// Why a job did not run: the tool that is missing and how to get it.
+#[derive(Debug)]
+pub(crate) struct Missing(pub(crate) String);
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for Missing {}
+
 /// An error that ends the command with exit code 2.
 pub(crate) fn bad_input(sentence: impl Into<String>) -> anyhow::Error {
     BadInput(sentence.into()).into()

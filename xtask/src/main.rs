@@ -22,6 +22,7 @@ mod picture;
 mod place;
 mod process;
 mod quantize;
+mod report;
 mod run;
 mod runner;
 mod setup;

@@ -7,6 +7,11 @@ use anyhow::{Context, bail};
 
 use crate::paths;
 
+/// Says on stderr what comes next.
+pub(crate) fn step(what: &str) {
+    eprintln!("\n== {what}");
+}
+
 /// `cargo`, in the root of the repository.
 pub(crate) fn cargo<'a>(args: impl IntoIterator<Item = &'a str>) -> Command {
     let mut command = Command::new("cargo");

@@ -7,31 +7,23 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use fourbit_models::agreement::Agreement;
 use fourbit_models::dataset::{Kind, Split};
 use fourbit_models::scheme::Setting;
 use fourbit_models::{linear, simulate};
-use serde::Serialize;
 
 use crate::card::Facts;
 use crate::compile::compile;
 use crate::eval::evaluate;
 use crate::failure::OrBadInput;
 use crate::model::Model;
-use crate::place::{Cost, Place};
-use crate::table::{Table, percent, thousands};
+use crate::place::Place;
+use crate::process::step;
+use crate::report::{Report, table};
 use crate::twin::Trained;
 use crate::{paths, picture, place, setup, train};
 
 /// The board that proves the bits unless another is named.
 const BOARD: &str = "mps2-an386";
-/// What `--check` asks for: float accuracy, what quantization may cost, what a linear model may reach.
-const FLOAT_AT_LEAST: f64 = 0.85;
-const LOSS_AT_MOST: f64 = 0.02;
-const LINEAR_BELOW: f64 = 0.50;
-/// What a difference of two accuracies may be off by.
-const ROUNDING: f64 = 1e-9;
-
 /// Makes a 4-bit artefact: trains, quantizes, compiles, and proves it on an emulated board.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -67,32 +59,6 @@ pub(crate) struct Quantize {
     options: train::Options,
 }
 
-/// What the command found.
-#[derive(Debug, Serialize)]
-pub(crate) struct Report {
-    pub(crate) model: String,
-    pub(crate) dataset: String,
-    pub(crate) bits: String,
-    /// A fraction; none where the graph came without its metrics.
-    pub(crate) float_accuracy: Option<f64>,
-    pub(crate) accuracy: f64,
-    pub(crate) linear_accuracy: f64,
-    pub(crate) images: usize,
-    pub(crate) correct: usize,
-    pub(crate) board: String,
-    #[serde(flatten)]
-    pub(crate) cost: Cost,
-    /// Images that ran on the board, and those whose logits were the simulator's bytes.
-    pub(crate) board_images: usize,
-    pub(crate) board_equal: usize,
-    /// None where the graph came without its metrics.
-    pub(crate) agreement: Option<Agreement>,
-    pub(crate) training_seconds: f64,
-    pub(crate) artefact: PathBuf,
-    pub(crate) card: PathBuf,
-    pub(crate) picture: PathBuf,
-}
-
 impl Quantize {
     /// The command without arguments but `--check`.
     pub(crate) fn checked(bits: Setting) -> Self {
@@ -120,7 +86,7 @@ impl Quantize {
                 println!("{}", paths::shown(file));
             }
         }
-        let complaints = self.complaints(&report);
+        let complaints = report.complaints(self.check);
         complaints.iter().for_each(|complaint| eprintln!("error: {complaint}"));
         Ok(complaints.is_empty())
     }
@@ -194,132 +160,5 @@ impl Quantize {
             command += " --from GRAPH";
         }
         command + &format!(" --bits {}", self.bits)
-    }
-
-    /// What is wrong with a result, each in a sentence.
-    pub(crate) fn complaints(&self, report: &Report) -> Vec<String> {
-        let mut complaints = Vec::new();
-        if report.board_equal != report.board_images {
-            let wrong = report.board_images - report.board_equal;
-            let (board, all) = (&report.board, report.board_images);
-            complaints
-                .push(format!("{wrong} of {all} images have other logits on {board} than in the simulator"));
-        }
-        complaints.extend(report.agreement.iter().flat_map(Agreement::complaints));
-        if !self.check {
-            return complaints;
-        }
-        if report.agreement.is_none() {
-            let missing = "training and runtime were not compared: start from a float graph";
-            complaints.push(missing.to_owned());
-        }
-        let float = report.float_accuracy.unwrap_or(0.0);
-        let mut ask = |holds: bool, what: &str, is: f64, limit: f64| {
-            if !holds {
-                complaints.push(format!("{what}: {}, the limit is {}", percent(is), percent(limit)));
-            }
-        };
-        ask(float >= FLOAT_AT_LEAST, "float accuracy", float, FLOAT_AT_LEAST);
-        let loss = float - report.accuracy;
-        ask(loss <= LOSS_AT_MOST + ROUNDING, "accuracy lost by quantization", loss, LOSS_AT_MOST);
-        ask(
-            report.linear_accuracy < LINEAR_BELOW,
-            "a linear model's accuracy",
-            report.linear_accuracy,
-            LINEAR_BELOW,
-        );
-        complaints
-    }
-}
-
-/// Says on stderr what comes next.
-pub(crate) fn step(what: &str) {
-    eprintln!("\n== {what}");
-}
-
-/// The figures, a row each.
-pub(crate) fn table(report: &Report) -> Table {
-    let mut table = Table::new([report.model.as_str(), report.dataset.as_str()]);
-    let mut row = |what: &str, figure: String| table.row([what, figure.as_str()]);
-    row("float accuracy", report.float_accuracy.map_or("not measured".to_owned(), percent));
-    row(&format!("{} accuracy", report.bits), percent(report.accuracy));
-    row("linear model's accuracy", percent(report.linear_accuracy));
-    let Cost { artefact_bytes, code_bytes, arena_bytes, stack_bytes, instructions } = report.cost;
-    row("flash", sum("artefact", artefact_bytes, "code", code_bytes));
-    row("RAM", sum("arena", arena_bytes, "stack", stack_bytes));
-    row("instructions per image", instructions.map_or("not counted".to_owned(), thousands));
-    let (equal, all, board) = (report.board_equal, report.board_images, &report.board);
-    row(&format!("same logits on {board}"), format!("{equal} of {all} images"));
-    let agreement = report.agreement.as_ref();
-    row("training and runtime agree", agreement.map_or("not measured".to_owned(), ToString::to_string));
-    table
-}
-
-/// A sum with its parts, in bytes.
-fn sum(first: &str, a: usize, second: &str, b: Option<usize>) -> String {
-    let part = |n: usize| thousands(n as u64);
-    match b {
-        Some(b) => format!("{} bytes: {first} {}, {second} {}", part(a + b), part(a), part(b)),
-        None => format!("{} bytes of {first}", part(a)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn report(float: f64, accuracy: f64, linear: f64, equal: usize) -> Report {
-        Report {
-            model: "planted".into(),
-            dataset: "shapes".into(),
-            bits: "w4a8".into(),
-            float_accuracy: Some(float),
-            accuracy,
-            linear_accuracy: linear,
-            images: 100,
-            correct: 90,
-            board: BOARD.into(),
-            cost: Cost { artefact_bytes: 1000, code_bytes: Some(500), ..Cost::default() },
-            board_images: 64,
-            board_equal: equal,
-            agreement: Some(agreement(990)),
-            training_seconds: 1.0,
-            artefact: PathBuf::new(),
-            card: PathBuf::new(),
-            picture: PathBuf::new(),
-        }
-    }
-
-    fn agreement(same_top1: usize) -> Agreement {
-        let (training_accuracy, runtime_accuracy) = (0.9, 0.9);
-        Agreement { layers: vec![], images: 990, same_top1, training_accuracy, runtime_accuracy }
-    }
-
-    #[test]
-    fn agreement_is_always_asked_for() {
-        let unchecked = Quantize { check: false, ..Quantize::checked(Setting::W4a8) };
-        let checked = Quantize::checked(Setting::W4a8);
-        let cases = [(Some(agreement(990)), [0, 0]), (Some(agreement(980)), [1, 1]), (None, [0, 1])];
-        for (agreement, found) in cases {
-            let report = Report { agreement, ..report(0.90, 0.90, 0.30, 64) };
-            assert_eq!([&unchecked, &checked].map(|command| command.complaints(&report).len()), found);
-        }
-    }
-
-    #[test]
-    fn every_figure_has_its_limit() {
-        let command = Quantize::checked(Setting::W4a8);
-        let found = |report| command.complaints(&report).len();
-        assert_eq!(found(report(0.90, 0.88, 0.30, 64)), 0);
-        assert_eq!(found(report(0.84, 0.84, 0.30, 64)), 1);
-        assert_eq!(found(report(0.90, 0.87, 0.30, 64)), 1);
-        assert_eq!(found(report(0.90, 0.90, 0.50, 64)), 1);
-        assert_eq!(found(report(0.90, 0.90, 0.30, 63)), 1);
-    }
-
-    #[test]
-    fn sums_name_their_parts() {
-        assert_eq!(sum("artefact", 1000, "code", Some(500)), "1,500 bytes: artefact 1,000, code 500");
-        assert_eq!(sum("arena", 1000, "stack", None), "1,000 bytes of arena");
     }
 }

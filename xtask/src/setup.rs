@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::bail;
 use clap::Args;
 
-use crate::ci::Missing;
+use crate::failure::Missing;
 use crate::{paths, process};
 
 /// The nightly toolchain that runs Miri.

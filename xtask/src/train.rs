@@ -110,6 +110,9 @@ pub(crate) fn start(config: &Path, run: &Path, init: Option<&Path>, options: &Op
     if let Some(threads) = options.threads {
         command.args(["--threads", &threads.to_string()]);
     }
+    // Training takes and gives back large blocks all the time. The GNU C library would return each
+    // to the system, which costs a sixth of the time; elsewhere the variables mean nothing.
+    command.env("MALLOC_MMAP_THRESHOLD_", "1073741824").env("MALLOC_TRIM_THRESHOLD_", "2147483647");
     let backend = options.backend.to_possible_value();
     if let Some(backend) = &backend {
         command.args(["--backend", backend.get_name()]);

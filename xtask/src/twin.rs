@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::failure::OrBadInput;
 use crate::paths;
-use crate::quantize::step;
+use crate::process::step;
 use crate::train::{self, Options};
 
 /// A network whose bits are set, and how it came about.

@@ -7,12 +7,13 @@ use fourbit_models::dataset::{Kind, Split};
 use fourbit_models::scheme::Setting;
 use fourbit_models::simulate;
 
-use super::{Context, Missing, Tally};
+use super::{Context, Tally};
 use crate::board::Board;
+use crate::failure::Missing;
 use crate::model::Model;
 use crate::place::Place;
 use crate::quantize::Quantize;
-use crate::{bench, board, paths, place, process, quantize, setup, snapshot, tidy};
+use crate::{bench, board, paths, place, process, report, setup, snapshot, tidy};
 
 /// A named check.
 #[derive(Debug)]
@@ -226,8 +227,8 @@ fn demo(board: &Board, values: &[i8]) -> anyhow::Result<()> {
 fn quantize(_: &Context) -> anyhow::Result<Tally> {
     let command = Quantize::checked(Setting::W4a8);
     let report = command.make()?;
-    eprintln!("{}", quantize::table(&report));
-    let complaints = command.complaints(&report);
+    eprintln!("{}", report::table(&report));
+    let complaints = report.complaints(true);
     Ok(Tally::one(if complaints.is_empty() { Ok(()) } else { Err(anyhow!(complaints.join("; "))) }))
 }
 

@@ -13,7 +13,7 @@ use clap::Args;
 use comfy_table::CellAlignment;
 use serde::Serialize;
 
-use crate::failure::{bad_input, chain};
+use crate::failure::{Missing, bad_input, chain};
 use crate::table::Table;
 use jobs::{JOBS, Job};
 pub(crate) use tally::Tally;
@@ -48,18 +48,6 @@ pub(crate) struct Context {
     /// Write snapshots instead of comparing.
     pub(crate) bless: bool,
 }
-
-/// Why a job did not run: the tool that is missing and how to get it.
-#[derive(Debug)]
-pub(crate) struct Missing(pub(crate) String);
-
-impl std::fmt::Display for Missing {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Missing {}
 
 #[derive(Serialize)]
 struct Outcome {
