@@ -51,7 +51,11 @@ pub(crate) const JOBS: &[Job] = &[
         about: "the whole path from images to a board, and its accuracies",
         run: quantize,
     },
-    Job { name: "budgets", about: "instructions, RAM and flash equal the committed snapshots", run: budgets },
+    Job {
+        name: "budgets",
+        about: "instructions, RAM and flash are those of the committed snapshots",
+        run: budgets,
+    },
     Job { name: "miri", about: "parsing artefacts under Miri", run: miri },
     Job { name: "fuzz", about: "30 s of changed artefacts: parse and run never panic", run: fuzz },
 ];
