@@ -61,7 +61,8 @@ fn alike(was: &str, is: &str) -> bool {
 
 fn same_word(was: &str, is: &str) -> bool {
     let figure = |word: &str| word.replace(',', "").parse::<f64>().ok();
-    let Some((a, b)) = figure(was).zip(figure(is)) else { return was == is };
+    let rule = |word: &str| word.trim_matches('-').is_empty();
+    let Some((a, b)) = figure(was).zip(figure(is)) else { return was == is || rule(was) && rule(is) };
     let tolerance = if was.contains('.') { SHARE_TOLERANCE } else { TOLERANCE * a };
     (a - b).abs() <= tolerance
 }
