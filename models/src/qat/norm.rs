@@ -6,6 +6,35 @@ use crate::qat::tape::SliceOp;
 
 /// Rows summed in `f32` before they are added to the total in `f64`.
 const BLOCK: usize = 256;
+/// Channels computed side by side, in registers.
+const LANES: usize = 8;
+
+type Lanes = [f32; LANES];
+
+/// Channels of a row from `first` on; zeros behind its end.
+#[inline(always)]
+fn lanes(row: &[f32], first: usize) -> Lanes {
+    let rest = &row[first..];
+    match rest.first_chunk() {
+        Some(&whole) => whole,
+        None => std::array::from_fn(|i| rest.get(i).copied().unwrap_or(0.0)),
+    }
+}
+
+/// Writes channels of a row from `first` on, as far as it goes.
+#[inline(always)]
+fn put(row: &mut [f32], first: usize, values: Lanes) {
+    let rest = &mut row[first..];
+    match rest.first_chunk_mut() {
+        Some(whole) => *whole = values,
+        None => rest.iter_mut().zip(values).for_each(|(to, from)| *to = from),
+    }
+}
+
+/// Adds lanes to the totals of their channels.
+fn add(totals: &mut [f64], first: usize, values: Lanes) {
+    totals[first..].iter_mut().zip(values).for_each(|(total, value)| *total += f64::from(value));
+}
 
 /// Batch norm of `[rows][channels]`: inputs are the activation, gamma and beta.
 #[derive(Debug)]
@@ -42,18 +71,19 @@ impl BatchNorm {
     fn measure(&self, x: &[f32]) -> Statistics {
         let (rows, channels) = (self.rows() as f64, self.channels());
         let (mut sums, mut squares) = (vec![0.0f64; channels], vec![0.0f64; channels]);
-        let (mut sum, mut square) = (vec![0.0f32; channels], vec![0.0f32; channels]);
         for block in x.chunks(BLOCK * channels) {
-            sum.fill(0.0);
-            square.fill(0.0);
-            for row in block.chunks_exact(channels) {
-                for ((sum, square), x) in sum.iter_mut().zip(&mut square).zip(row) {
-                    *sum += x;
-                    *square += x * x;
+            for first in (0..channels).step_by(LANES) {
+                let (mut sum, mut square) = ([0.0f32; LANES], [0.0f32; LANES]);
+                for row in block.chunks_exact(channels) {
+                    let x = lanes(row, first);
+                    for i in 0..LANES {
+                        sum[i] += x[i];
+                        square[i] += x[i] * x[i];
+                    }
                 }
+                add(&mut sums, first, sum);
+                add(&mut squares, first, square);
             }
-            sums.iter_mut().zip(&sum).for_each(|(total, &sum)| *total += f64::from(sum));
-            squares.iter_mut().zip(&square).for_each(|(total, &square)| *total += f64::from(square));
         }
         let mean: Vec<f64> = sums.iter().map(|s| s / rows).collect();
         let var = squares.iter().zip(&mean).map(|(s, m)| (s / rows - m * m).max(0.0) as f32).collect();
@@ -79,10 +109,15 @@ impl SliceOp for BatchNorm {
         self.statistics.get_or_init(|| self.measure(x));
         let (_, factor, offset) = self.affine(gamma, beta);
         let floor = if self.relu { 0.0 } else { f32::NEG_INFINITY };
+        let channels = self.channels();
         let mut out = vec![0.0; x.len()];
-        for (out, x) in out.chunks_exact_mut(self.channels()).zip(x.chunks_exact(self.channels())) {
-            for (((out, x), factor), offset) in out.iter_mut().zip(x).zip(&factor).zip(&offset) {
-                *out = (x * factor + offset).max(floor);
+        for (out, x) in out.chunks_mut(BLOCK * channels).zip(x.chunks(BLOCK * channels)) {
+            for first in (0..channels).step_by(LANES) {
+                let (factor, offset) = (lanes(&factor, first), lanes(&offset, first));
+                for (out, x) in out.chunks_exact_mut(channels).zip(x.chunks_exact(channels)) {
+                    let x = lanes(x, first);
+                    put(out, first, std::array::from_fn(|i| (x[i] * factor[i] + offset[i]).max(floor)));
+                }
             }
         }
         out
@@ -93,26 +128,25 @@ impl SliceOp for BatchNorm {
         let (inverse, factor, offset) = self.affine(gamma, beta);
         let mean = &self.statistics.get().expect("the forward pass comes first").mean;
         let floor = if self.relu { 0.0 } else { f32::NEG_INFINITY };
-        let (factor, offset, mean) = (&factor[..channels], &offset[..channels], &mean[..channels]);
         // Gradient after the ReLU's mask, its sums, and its products with the centred input.
         let mut masked = grad.to_vec();
         let (mut sums, mut products) = (vec![0.0f64; channels], vec![0.0f64; channels]);
-        let (mut sum, mut product) = (vec![0.0f32; channels], vec![0.0f32; channels]);
         for (block, x) in masked.chunks_mut(BLOCK * channels).zip(x.chunks(BLOCK * channels)) {
-            sum.fill(0.0);
-            product.fill(0.0);
-            for (grad, x) in block.chunks_exact_mut(channels).zip(x.chunks_exact(channels)) {
-                let (grad, x) = (&mut grad[..channels], &x[..channels]);
-                let (sum, product) = (&mut sum[..channels], &mut product[..channels]);
-                for i in 0..channels {
-                    let passes = x[i] * factor[i] + offset[i] > floor;
-                    grad[i] = if passes { grad[i] } else { 0.0 };
-                    sum[i] += grad[i];
-                    product[i] += grad[i] * (x[i] - mean[i]);
+            for first in (0..channels).step_by(LANES) {
+                let [factor, offset, mean] = [&factor, &offset, mean].map(|values| lanes(values, first));
+                let (mut sum, mut product) = ([0.0f32; LANES], [0.0f32; LANES]);
+                for (grad, x) in block.chunks_exact_mut(channels).zip(x.chunks_exact(channels)) {
+                    let (mut g, x) = (lanes(grad, first), lanes(x, first));
+                    for i in 0..LANES {
+                        g[i] = if x[i] * factor[i] + offset[i] > floor { g[i] } else { 0.0 };
+                        sum[i] += g[i];
+                        product[i] += g[i] * (x[i] - mean[i]);
+                    }
+                    put(grad, first, g);
                 }
+                add(&mut sums, first, sum);
+                add(&mut products, first, product);
             }
-            sums.iter_mut().zip(&sum).for_each(|(total, &sum)| *total += f64::from(sum));
-            products.iter_mut().zip(&product).for_each(|(total, &sum)| *total += f64::from(sum));
         }
         let grad_beta: Vec<f32> = sums.iter().map(|&s| s as f32).collect();
         let grad_gamma: Vec<f32> =
@@ -121,11 +155,14 @@ impl SliceOp for BatchNorm {
         let rows = self.rows() as f32;
         let a: Vec<f32> = grad_beta.iter().map(|g| g / rows).collect();
         let b: Vec<f32> = grad_gamma.iter().zip(&inverse).map(|(g, i)| g * i / rows).collect();
-        let (a, b) = (&a[..channels], &b[..channels]);
-        for (grad, x) in masked.chunks_exact_mut(channels).zip(x.chunks_exact(channels)) {
-            let (grad, x) = (&mut grad[..channels], &x[..channels]);
-            for i in 0..channels {
-                grad[i] = factor[i] * (grad[i] - a[i] - (x[i] - mean[i]) * b[i]);
+        for (block, x) in masked.chunks_mut(BLOCK * channels).zip(x.chunks(BLOCK * channels)) {
+            for first in (0..channels).step_by(LANES) {
+                let [factor, mean, a, b] = [&factor, mean, &a, &b].map(|values| lanes(values, first));
+                for (grad, x) in block.chunks_exact_mut(channels).zip(x.chunks_exact(channels)) {
+                    let (g, x) = (lanes(grad, first), lanes(x, first));
+                    let gradient = |i: usize| factor[i] * (g[i] - a[i] - (x[i] - mean[i]) * b[i]);
+                    put(grad, first, std::array::from_fn(gradient));
+                }
             }
         }
         [Some(masked), Some(grad_gamma), Some(grad_beta)]
