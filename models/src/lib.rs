@@ -15,6 +15,7 @@ pub mod fold;
 pub mod graph;
 pub mod graph_file;
 pub mod linear;
+pub mod metrics;
 pub mod nets;
 #[cfg(feature = "train")]
 pub mod qat;

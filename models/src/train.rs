@@ -9,7 +9,6 @@
 pub mod agreement;
 pub mod batches;
 pub mod checkpoint;
-pub mod metrics;
 pub mod optimizer;
 mod progress;
 pub mod step;
@@ -25,11 +24,11 @@ use crate::dataset::{Dataset, DatasetError, Images};
 use crate::fold::folded_graph;
 use crate::graph::Graph;
 use crate::graph_file::{GraphFileError, write_beside};
+use crate::metrics::{Epoch, Metrics};
 use crate::qat::{Network, NetworkError};
 use crate::quantize::QuantizeError;
 use agreement::AgreementError;
 use checkpoint::{Checkpoint, CheckpointError};
-use metrics::{Epoch, Metrics};
 use optimizer::State;
 use progress::Progress;
 

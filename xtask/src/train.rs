@@ -9,9 +9,11 @@ use std::process::Command;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use fourbit_models::metrics::Metrics;
 
 use crate::failure::{OrBadInput, bad_input};
-use crate::{paths, process};
+use crate::table::{percent, thousands};
+use crate::{paths, picture, process};
 
 /// Trains one network as a configuration file says.
 #[derive(Debug, Args)]
@@ -20,7 +22,7 @@ use crate::{paths, process};
   cargo xtask train resnet8-shapes-w4a8 --init target/runs/resnet8-shapes-float/float.graph
   cargo xtask train resnet8-cifar10-float --data ~/cifar-10-binary.tar.gz
 
-The run's folder receives the checkpoint, the trained graph and metrics.json. A run that was
+The run's folder receives the checkpoint, the trained graph, metrics.json and the learning curves. A run that was
 interrupted goes on from its last checkpoint when it is started again.")]
 pub(crate) struct Train {
     /// A TOML file, or its name in models/configs
@@ -117,7 +119,20 @@ pub(crate) fn start(config: &Path, run: &Path, init: Option<&Path>, options: &Op
     if let Some(backend) = &backend {
         command.args(["--backend", backend.get_name()]);
     }
-    process::run(&mut command).context("training failed")
+    process::run(&mut command).context("training failed")?;
+    draw(run)
+}
+
+/// Leaves the learning curves of a finished run in its folder, as `curves.png`.
+fn draw(run: &Path) -> anyhow::Result<()> {
+    let metrics: Metrics = serde_json::from_value(metrics(run)?).context("metrics.json is incomplete")?;
+    let name = run.file_name().unwrap_or_default().to_string_lossy();
+    let (images, accuracy) = (thousands(metrics.test_images as u64), percent(metrics.test_accuracy));
+    let result = format!("{accuracy} of {images} test images of {}", metrics.dataset);
+    let picture = run.join("curves.png");
+    paths::write(&picture, &picture::curves(&name, &result, &metrics.epochs)?)?;
+    eprintln!("learning curves: {}", paths::shown(&picture));
+    Ok(())
 }
 
 /// What a finished run measured.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::graph::Graph;
 use crate::graph_file::write_beside;
-use crate::train::metrics::Epoch;
+use crate::metrics::Epoch;
 use crate::train::optimizer::State;
 
 const MAGIC: &[u8; 8] = b"FBCHECK1";

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::train::metrics::Epoch;
+use crate::metrics::Epoch;
 
 /// Shows one epoch after another.
 #[derive(Debug)]

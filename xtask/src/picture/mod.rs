@@ -1,6 +1,7 @@
 //! Pictures: PNG files drawn with `plotters` and the licensed font in the tree.
 
 mod arena;
+mod curves;
 mod evaluation;
 
 use std::io::Cursor;
@@ -14,6 +15,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{FontStyle, register_font};
 
 pub(crate) use arena::arena;
+pub(crate) use curves::curves;
 pub(crate) use evaluation::{Evaluation, Sample, evaluation};
 
 /// A drawing surface in memory.
