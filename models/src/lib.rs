@@ -14,6 +14,7 @@ pub mod float_forward;
 pub mod fold;
 pub mod graph;
 pub mod graph_file;
+pub mod import;
 pub mod linear;
 pub mod metrics;
 pub mod nets;

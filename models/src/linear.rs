@@ -8,7 +8,7 @@ use crate::rng::Rng;
 
 /// Training images seen, repetitions included; at least every image once.
 const SEEN: usize = 100_000;
-/// Images per update.
+/// Images per update, or all where there are fewer.
 const BATCH: usize = 50;
 /// First learning rate; falls linearly to 0.
 const RATE: f32 = 0.002;
@@ -32,12 +32,13 @@ fn fit(images: &Images, classes: usize) -> Vec<Vec<f32>> {
     let mut momentum = model.clone();
     let mut order: Vec<usize> = (0..images.len()).collect();
     let passes = (SEEN / images.len().max(1)).max(1);
-    let updates = passes * (images.len() / BATCH);
+    let size = BATCH.min(images.len()).max(1);
+    let updates = passes * (images.len() / size);
     let mut rng = Rng::new(1);
     for pass in 0..passes {
         rng.shuffle(&mut order);
-        for (number, batch) in order.chunks_exact(BATCH).enumerate() {
-            let done = (pass * (images.len() / BATCH) + number) as f32 / updates as f32;
+        for (number, batch) in order.chunks_exact(size).enumerate() {
+            let done = (pass * (images.len() / size) + number) as f32 / updates as f32;
             momentum.iter_mut().flatten().for_each(|m| *m *= MOMENTUM);
             for &index in batch {
                 let image = centred(images.image(index));
@@ -47,7 +48,7 @@ fn fit(images: &Images, classes: usize) -> Vec<Vec<f32>> {
                     momentum.iter_mut().zip(&image).for_each(|(m, x)| *m += error * x);
                 }
             }
-            let rate = RATE * (1.0 - done) / BATCH as f32;
+            let rate = RATE * (1.0 - done) / size as f32;
             for (weight, momentum) in model.iter_mut().flatten().zip(momentum.iter().flatten()) {
                 *weight -= rate * momentum;
             }
@@ -102,6 +103,7 @@ mod tests {
     #[test]
     fn what_brightness_tells_is_learned_and_nothing_else() {
         assert_eq!(accuracy(&images(500, true), &images(200, true), 2), 1.0);
+        assert_eq!(accuracy(&images(20, true), &images(200, true), 2), 1.0);
         let chance = accuracy(&images(500, false), &images(400, false), 2);
         assert!((0.3..0.7).contains(&chance), "{chance}");
     }

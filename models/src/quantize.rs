@@ -5,7 +5,7 @@
 //! accumulator leaves 32 bits and that every rescale meets TOSA's precondition; a graph for which
 //! this cannot be had is refused with the node's name.
 
-mod add;
+pub(crate) mod add;
 pub(crate) mod check;
 mod error;
 mod factor;

@@ -11,7 +11,7 @@
 //! profile, 4-bit weights); every other kernel gives the same bits.
 //!
 //! Modules from the bottom up: [`int4`] and [`requant`] (the only packing and rounding),
-//! [`shape`], [`layout`], [`kernels`], [`artefact`], [`session`].
+//! [`shape`], [`layout`], [`kernels`], [`artefact`], [`session`], [`image`] (camera pixels to the input).
 //!
 //! ```
 //! use fourbit::{Artefact, ParseError, HeaderError};
@@ -27,6 +27,7 @@ mod bytes;
 #[cfg(feature = "classify")]
 pub mod classify;
 mod crc;
+pub mod image;
 pub mod int4;
 pub mod kernels;
 pub mod layout;

@@ -205,23 +205,30 @@ impl Board {
         Ok(suites)
     }
 
-    /// Whether the classifier links although its panic handler calls what exists nowhere.
+    /// Whether the classifier, with a camera, links although its panic handler calls what exists nowhere.
     pub(crate) fn cannot_panic(&self) -> anyhow::Result<()> {
-        self.firmware(Program::Classifier, None).map(|_| ()).context("a panic is linked into the classifier")
+        let mut command = self.cargo("build", None);
+        command.args(["--bin", Program::Classifier.name(), "--features", "camera"]);
+        process::run(&mut command).context("a panic is linked into the classifier")
     }
 
     /// Whether a classifier with a panic planted in it is refused by the linker for that reason.
     pub(crate) fn planted_panic_is_found(&self) -> anyhow::Result<()> {
         let mut command = self.cargo("build", None);
         command.args(["--bin", Program::Classifier.name(), "--features", "planted-panic"]);
-        let output = command.stdin(Stdio::null()).output().context("cannot start cargo")?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(!output.status.success(), "a classifier with a planted panic links");
-        ensure!(
-            said.contains("a_panic_is_linked"),
-            "the planted panic was not what stopped the build: {said}"
-        );
-        Ok(())
+        refused(&mut command, "a_panic_is_linked")
+    }
+
+    /// Whether a firmware with a corrupt artefact does not build, for that reason.
+    pub(crate) fn corrupt_artefact_is_found(&self, model: &Model) -> anyhow::Result<()> {
+        let mut bytes = model.bytes().to_vec();
+        let last = bytes.last_mut().context("an artefact has bytes")?;
+        *last ^= 1;
+        let file = tempfile::Builder::new().suffix(".fourbit").tempfile()?;
+        fs::write(file.path(), &bytes).context("cannot write the corrupt artefact")?;
+        let mut command = self.cargo("build", None);
+        command.args(["--bin", Program::Run.name()]).env("FOURBIT_MODEL", file.path());
+        refused(&mut command, "the embedded artefact is truncated, corrupt or of another version")
     }
 
     /// Checks the board's crates with clippy, warnings denied.
@@ -288,6 +295,15 @@ impl Board {
         }
         cargo
     }
+}
+
+/// Runs a build that must fail, and for a reason that it names.
+fn refused(command: &mut Command, reason: &str) -> anyhow::Result<()> {
+    let output = command.stdin(Stdio::null()).output().context("cannot start cargo")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(!output.status.success(), "`{}` succeeds", process::typed(command));
+    ensure!(said.contains(reason), "`{}` fails for another reason: {said}", process::typed(command));
+    Ok(())
 }
 
 /// A path that means the same in another working folder.

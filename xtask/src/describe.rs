@@ -225,7 +225,7 @@ fn dtype(dtype: DType) -> &'static str {
 }
 
 /// `3x3 /2 +0,1,0,1`: kernel, stride, padding (top, bottom, left, right) where there is any.
-fn window_text(window: &Window) -> String {
+pub(crate) fn window_text(window: &Window) -> String {
     let [height, width] = window.kernel;
     let stride = match window.stride {
         [1, 1] => String::new(),

@@ -18,12 +18,13 @@ use crate::table::percent;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   cargo xtask eval --model resnet8-shapes-w4a8 --dataset shapes
-  cargo xtask eval --model resnet8-cifar10-w4a8 --dataset cifar10 --data ~/cifar-10-binary.tar.gz --json")]
+  cargo xtask eval --model resnet8-cifar10-w4a8 --dataset cifar10 --data ~/cifar-10-binary.tar.gz --json
+  cargo xtask eval --model my.fourbit --dataset folder --data ~/photos")]
 pub(crate) struct Eval {
     /// A .fourbit file, or a name in models/artefacts
     #[arg(long, value_name = "MODEL")]
     model: String,
-    /// shapes or cifar10
+    /// shapes, cifar10 or folder
     #[arg(long, value_name = "SET")]
     dataset: Kind,
     /// Where the data set's files lie; by default the variable FOURBIT_DATA says it

@@ -15,7 +15,9 @@ mod elf;
 mod eval;
 mod failure;
 mod image_file;
+mod import;
 mod inspect;
+mod layers;
 mod model;
 mod paths;
 mod picture;
@@ -25,6 +27,7 @@ mod quantize;
 mod report;
 mod run;
 mod runner;
+mod sample;
 mod setup;
 mod snapshot;
 mod table;
@@ -56,6 +59,7 @@ struct Cli {
 enum Command {
     Quantize(quantize::Quantize),
     Train(train::Train),
+    Import(import::Import),
     Compile(compile::Compile),
     Eval(eval::Eval),
     Run(run::Run),
@@ -73,6 +77,7 @@ fn main() -> ExitCode {
         Command::Compile(command) => done(command.run(cli.json)),
         Command::Bench(command) => done(command.run(cli.json)),
         Command::Train(command) => done(command.run(cli.json)),
+        Command::Import(command) => done(command.run(cli.json)),
         Command::Eval(command) => done(command.run(cli.json)),
         Command::Run(command) => done(command.run(cli.json)),
         Command::Inspect(command) => done(command.run(cli.json)),

@@ -29,6 +29,7 @@ const BOARD: &str = "mps2-an386";
 #[command(after_help = "Examples:
   cargo xtask quantize                     a small ResNet on drawn shapes, in some 3 minutes
   cargo xtask quantize --bits w4a4
+  cargo xtask quantize --data ~/photos     your own images: a subfolder for each class, PNG or JPEG
   cargo xtask quantize --dataset cifar10 --data ~/cifar-10-binary.tar.gz
   cargo xtask quantize --from target/runs/my-run/float.graph
 
@@ -37,9 +38,10 @@ pub(crate) struct Quantize {
     /// w8a8, w4a8, w4a4 or all4
     #[arg(long, value_name = "SETTING", default_value = "w4a8")]
     bits: Setting,
-    /// shapes, which is drawn, or cifar10, which is read from files
-    #[arg(long, value_name = "SET", default_value = "shapes")]
-    dataset: Kind,
+    /// shapes, which is drawn; cifar10 or folder, which are read from files. By default what --data
+    /// holds, and shapes without it
+    #[arg(long, value_name = "SET")]
+    dataset: Option<Kind>,
     /// A trained float graph to start from, instead of training one
     #[arg(long, value_name = "GRAPH")]
     from: Option<PathBuf>,
@@ -64,7 +66,7 @@ impl Quantize {
     pub(crate) fn checked(bits: Setting) -> Self {
         Self {
             bits,
-            dataset: Kind::Shapes,
+            dataset: None,
             from: None,
             board: BOARD.to_owned(),
             images: 64,
@@ -94,13 +96,15 @@ impl Quantize {
     /// Goes the whole way from images to files.
     pub(crate) fn make(&self) -> anyhow::Result<Report> {
         let place = Place::named(&self.board)?;
+        let kind = self.kind();
+        // The recipes for a folder train on all that is not for the test, and the linear model with them.
+        let split = if kind == Kind::Folder { Split::All } else { Split::HoldOut };
+        let dataset = kind.load(self.options.data.as_deref(), split);
+        let dataset = dataset.or_bad_input(|| "the data set cannot be loaded".to_owned())?;
         setup::targets()?;
         setup::qemu()?;
-        let dataset = self.dataset.load(self.options.data.as_deref(), Split::HoldOut);
-        let dataset = dataset.or_bad_input(|| "the data set cannot be loaded".to_owned())?;
-        let name = format!("resnet8-{}-{}", self.dataset, self.bits);
-        let trained =
-            Trained::make((self.dataset, &dataset), self.bits, self.from.as_deref(), &self.options)?;
+        let name = format!("resnet8-{kind}-{}", self.bits);
+        let trained = Trained::make((kind, &dataset), self.bits, self.from.as_deref(), &self.options)?;
 
         step("quantize and compile");
         let out = paths::out(self.out.as_deref(), &name);
@@ -150,15 +154,43 @@ impl Quantize {
         Ok(report)
     }
 
+    /// The data set that is named, or else what lies where `--data` says.
+    fn kind(&self) -> Kind {
+        self.dataset.unwrap_or_else(|| self.options.data.as_deref().map_or(Kind::Shapes, Kind::of))
+    }
+
     /// The command that makes the artefact again; a path on this machine is not part of it.
     fn typed(&self) -> String {
         let mut command = "cargo xtask quantize".to_owned();
-        if self.dataset != Kind::Shapes {
-            command += &format!(" --dataset {} --data PATH", self.dataset);
-        }
+        command += match self.kind() {
+            Kind::Shapes => "",
+            Kind::Cifar10 => " --dataset cifar10 --data PATH",
+            Kind::Folder => " --data FOLDER",
+        };
         if self.from.is_some() {
             command += " --from GRAPH";
         }
         command + &format!(" --bits {}", self.bits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_data_set_is_what_data_holds_unless_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let command = |dataset, data: Option<&str>| {
+            let data = data.map(|name| folder.path().join(name));
+            let options = train::Options { data, ..train::Options::default() };
+            Quantize { dataset, options, ..Quantize::checked(Setting::W4a4) }.typed()
+        };
+        assert_eq!(command(None, None), "cargo xtask quantize --bits w4a4");
+        assert_eq!(command(None, Some("")), "cargo xtask quantize --data FOLDER --bits w4a4");
+        assert_eq!(command(Some(Kind::Shapes), Some("")), "cargo xtask quantize --bits w4a4");
+        std::fs::create_dir_all(folder.path().join("test/airplane")).unwrap();
+        let cifar10 = "cargo xtask quantize --dataset cifar10 --data PATH --bits w4a4";
+        assert_eq!(command(None, Some("")), cifar10);
     }
 }

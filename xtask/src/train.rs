@@ -44,7 +44,7 @@ pub(crate) struct Options {
     /// Where the data set's files lie; by default the variable FOURBIT_DATA says it
     #[arg(long, value_name = "PATH")]
     pub(crate) data: Option<PathBuf>,
-    /// What computes: flex is some 20 times faster than ndarray
+    /// What computes: flex is some 8 times faster than ndarray
     #[arg(long, value_enum, default_value_t = Backend::Flex)]
     pub(crate) backend: Backend,
     /// Threads; by default one per core

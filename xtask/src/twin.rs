@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use fourbit_models::agreement::Agreement;
 use fourbit_models::config::{Config, Precision};
-use fourbit_models::dataset::{Dataset, Kind};
+use fourbit_models::dataset::{Dataset, Kind, Split};
 use fourbit_models::graph::Graph;
 use fourbit_models::scheme::Setting;
 use sha2::{Digest, Sha256};
 
-use crate::failure::OrBadInput;
+use crate::failure::{OrBadInput, bad_input};
 use crate::paths;
 use crate::process::step;
 use crate::train::{self, Options};
@@ -48,7 +48,7 @@ impl Trained {
             return Ok(Self { graph, float_accuracy: None, agreement, seconds: 0.0, recipes: Vec::new() });
         }
         train::build()?;
-        let mut runs = Runs { dataset, checksum: &data.checksum, options, seconds: 0.0, recipes: Vec::new() };
+        let mut runs = Runs { dataset, data, options, seconds: 0.0, recipes: Vec::new() };
         let float = match from {
             Some(path) => path.to_owned(),
             None => runs.train(Precision::Float, None)?,
@@ -64,7 +64,7 @@ impl Trained {
 /// Training runs made one after the other.
 struct Runs<'a> {
     dataset: Kind,
-    checksum: &'a str,
+    data: &'a Dataset,
     options: &'a Options,
     seconds: f64,
     recipes: Vec<(String, Config)>,
@@ -78,14 +78,27 @@ impl Runs<'_> {
         step(&format!("train {name}"));
         let path = paths::configs().join(format!("{name}.toml"));
         let config = Config::load(&path).or_bad_input(|| format!("no recipe for {name}"))?;
+        enough(&config, self.data)?;
         let run = paths::runs(options.runs.as_deref())
-            .join(format!("{name}-{}", digest(&config, self.checksum, init)?));
+            .join(format!("{name}-{}", digest(&config, &self.data.checksum, init)?));
         train::start(&path, &run, init, options)?;
         let seconds = train::metrics(&run)?.get("seconds").and_then(serde_json::Value::as_f64);
         self.seconds += seconds.unwrap_or(0.0);
         self.recipes.push((name, config));
         Ok(run.join(format!("{}.graph", precision.name())))
     }
+}
+
+/// Refuses a data set that does not fill one batch.
+fn enough(config: &Config, data: &Dataset) -> anyhow::Result<()> {
+    let held_out = if config.split == Split::All { data.held_out.len() } else { 0 };
+    let (images, batch, name) = (data.train.len() + held_out, config.batch, &data.name);
+    if images < batch {
+        return Err(bad_input(format!(
+            "{name} has {images} training images and its recipe needs at least {batch}: add images"
+        )));
+    }
+    Ok(())
 }
 
 fn load(path: &Path) -> anyhow::Result<Graph> {
@@ -122,6 +135,7 @@ fn digest(config: &Config, data: &str, init: Option<&Path>) -> anyhow::Result<St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fourbit_models::dataset::{IMAGE_BYTES, Images};
 
     #[test]
     fn agreement_comes_from_the_metrics() {
@@ -142,6 +156,25 @@ mod tests {
         };
         let text = serde_json::json!({ "agreement": measured }).to_string();
         assert_eq!(found(&text), Some(measured));
+    }
+
+    #[test]
+    fn a_data_set_fills_a_batch() {
+        let text = "dataset = 'folder'\narch = 'resnet8'\nwidth = 1.0\nsetting = 'float'\nepochs = 1\nlr = 0.1\nseed = 1\nbatch = 32\n";
+        let images = |count| Images { pixels: vec![0; count * IMAGE_BYTES], labels: vec![0; count] };
+        let data = Dataset {
+            name: "folder photos".into(),
+            classes: vec![],
+            train: images(30),
+            held_out: images(2),
+            test: images(1),
+            checksum: String::new(),
+        };
+        let all = Config::parse(text).unwrap();
+        assert!(enough(&all, &data).is_ok());
+        let part = Config { split: Split::HoldOut, ..all };
+        let sentence = "folder photos has 30 training images and its recipe needs at least 32: add images";
+        assert_eq!(enough(&part, &data).unwrap_err().to_string(), sentence);
     }
 
     #[test]

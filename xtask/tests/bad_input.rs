@@ -114,6 +114,31 @@ fn names_and_data_that_do_not_exist() {
 }
 
 #[test]
+fn folders_of_images() {
+    let folder = Folder::new();
+    let root = folder.0.path().to_str().expect("UTF-8").to_owned();
+    let eval = || {
+        refused(&["eval", "--model", "resnet8-shapes-w4a8", "--dataset", "folder", "--data", &root])
+            .replace(&root, "ROOT")
+    };
+    assert!(eval().contains("`ROOT` holds 0 class folders: put the images of each class into a subfolder"));
+    let photo = || image::RgbImage::new(40, 30);
+    for class in ["cat", "dog"] {
+        std::fs::create_dir(folder.path(class)).expect("creates");
+        photo().save(folder.path(&format!("{class}/1.jpg"))).expect("encodes");
+    }
+    assert!(eval().contains("the class folder `ROOT/cat` holds one image"));
+    for class in ["cat", "dog"] {
+        photo().save(folder.path(&format!("{class}/2.png"))).expect("encodes");
+    }
+    assert!(eval().contains("tells 10 classes apart and the data set has 2"));
+    folder.write("dog/3.png", b"no image");
+    assert!(eval().contains("`ROOT/dog/3.png` is neither PNG nor JPEG: convert or remove it"));
+    let quantize = refused(&["quantize", "--data", &root]).replace(&root, "ROOT");
+    assert!(quantize.contains("`ROOT/dog/3.png` is neither PNG nor JPEG"), "{quantize}");
+}
+
+#[test]
 fn a_result_is_not_overwritten_by_a_command_that_fails() {
     let folder = Folder::new();
     let kept = folder.write("net.fourbit", b"what was there");

@@ -72,18 +72,31 @@ fn find(path: &Path) -> Result<Source, DatasetError> {
     if meta.is_file() {
         return classify(unpack(path)?).ok_or_else(not_found);
     }
-    for archive in ["cifar-10-binary.tar.gz", "cifar10-jpeg.tar.gz"] {
-        let archive = path.join(archive);
-        if archive.is_file() {
-            return classify(unpack(&archive)?).ok_or_else(not_found);
-        }
+    if let Some(archive) = archive_in(path) {
+        return classify(unpack(&archive)?).ok_or_else(not_found);
     }
-    for folder in [path.to_owned(), path.join("cifar-10-batches-bin"), path.join("cifar10-jpeg")] {
-        if folder.join("test_batch.bin").is_file() || folder.join("test").join(CLASSES[0]).is_dir() {
-            return classify(read_folder(&folder)?).ok_or_else(not_found);
-        }
+    if let Some(folder) = unpacked_in(path) {
+        return classify(read_folder(&folder)?).ok_or_else(not_found);
     }
     Err(not_found())
+}
+
+/// Whether a folder holds the set, packed or not.
+pub(super) fn is_in(folder: &Path) -> bool {
+    archive_in(folder).is_some() || unpacked_in(folder).is_some()
+}
+
+fn archive_in(folder: &Path) -> Option<PathBuf> {
+    let archives = ["cifar-10-binary.tar.gz", "cifar10-jpeg.tar.gz"].map(|name| folder.join(name));
+    archives.into_iter().find(|archive| archive.is_file())
+}
+
+fn unpacked_in(folder: &Path) -> Option<PathBuf> {
+    let folders = [folder.to_owned(), folder.join("cifar-10-batches-bin"), folder.join("cifar10-jpeg")];
+    let holds_test = |folder: &PathBuf| {
+        folder.join("test_batch.bin").is_file() || folder.join("test").join(CLASSES[0]).is_dir()
+    };
+    folders.into_iter().find(holds_test)
 }
 
 fn classify(files: Files) -> Option<Source> {

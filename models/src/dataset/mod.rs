@@ -1,10 +1,12 @@
 //! Labelled images as plain arrays: fixed splits, fixed order, checksummed.
 //!
-//! Every set has 32x32 RGB images in `[height][width][channel]` order, ten classes, and three
+//! Every set has 32x32 RGB images in `[height][width][channel]` order, up to 256 classes, and three
 //! parts: what is trained on, what is held out from training, and the test images. Nothing here
 //! augments or normalises, and nothing is written to disk.
 
 pub mod cifar10;
+pub mod folder;
+pub mod photo;
 pub mod shapes;
 
 use std::fmt;
@@ -56,6 +58,8 @@ pub enum Kind {
     Shapes,
     /// Read from files, see [`cifar10`].
     Cifar10,
+    /// A user's own images, see [`folder`].
+    Folder,
 }
 
 /// How the training images are used.
@@ -119,31 +123,40 @@ pub enum DatasetError {
         /// Images that there must be.
         expected: usize,
     },
+    /// A user's folder.
+    #[error(transparent)]
+    Folder(#[from] folder::FolderError),
 }
 
 impl Kind {
     /// Every set.
-    pub const ALL: [Kind; 2] = [Kind::Shapes, Kind::Cifar10];
+    pub const ALL: [Kind; 3] = [Kind::Shapes, Kind::Cifar10, Kind::Folder];
 
     /// The name used in files and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Shapes => "shapes",
             Kind::Cifar10 => "cifar10",
+            Kind::Folder => "folder",
         }
+    }
+
+    /// The set that lies at a path: CIFAR-10 where it is a file or holds that set's, else a folder
+    /// of the user's.
+    pub fn of(data: &Path) -> Self {
+        if data.is_file() || cifar10::is_in(data) { Kind::Cifar10 } else { Kind::Folder }
     }
 
     /// Loads the set. `data` says where its files lie; without it [`DATA_VARIABLE`] does.
     pub fn load(self, data: Option<&Path>, split: Split) -> Result<Dataset, DatasetError> {
+        let path = || {
+            let variable = || std::env::var_os(DATA_VARIABLE).filter(|path| !path.is_empty());
+            data.map(Path::to_owned).or_else(|| variable().map(PathBuf::from))
+        };
         match self {
             Kind::Shapes => Ok(shapes::draw(split)),
-            Kind::Cifar10 => {
-                let named = data.map(Path::to_owned);
-                let path = named
-                    .or_else(|| std::env::var_os(DATA_VARIABLE).filter(|p| !p.is_empty()).map(PathBuf::from))
-                    .ok_or(DatasetError::NotNamed)?;
-                cifar10::load(&path, split)
-            }
+            Kind::Cifar10 => cifar10::load(&path().ok_or(DatasetError::NotNamed)?, split),
+            Kind::Folder => Ok(folder::load(&path().ok_or(folder::FolderError::NotNamed)?, split)?),
         }
     }
 }
@@ -158,7 +171,7 @@ impl std::str::FromStr for Kind {
     type Err = String;
 
     fn from_str(s: &str) -> Result<Self, String> {
-        let unknown = || format!("unknown data set `{s}`: it is one of shapes, cifar10");
+        let unknown = || format!("unknown data set `{s}`: it is one of shapes, cifar10, folder");
         Kind::ALL.into_iter().find(|kind| kind.name() == s).ok_or_else(unknown)
     }
 }

@@ -42,7 +42,7 @@ pub(crate) const JOBS: &[Job] = &[
     },
     Job {
         name: "no-panic",
-        about: "no panic is linked into a classifier; a planted one is found",
+        about: "no panic is linked into a classifier with a camera; a planted one, and a corrupt artefact, stop the build",
         run: no_panic,
     },
     Job { name: "qemu", about: "every board: its kernels' suites, the simulator's logits", run: qemu },
@@ -172,11 +172,13 @@ fn embeddable() -> anyhow::Result<Model> {
 }
 
 fn no_panic(_: &Context) -> anyhow::Result<Tally> {
+    let model = embeddable()?;
     let mut tally = Tally::default();
     for board in board::all() {
         let board = Board::load(&board)?;
         tally += Tally::one(board.cannot_panic());
         tally += Tally::one(board.planted_panic_is_found());
+        tally += Tally::one(board.corrupt_artefact_is_found(&model));
     }
     Ok(tally)
 }

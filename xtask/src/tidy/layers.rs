@@ -23,6 +23,7 @@ const RUNTIME: &[&str] = &[
     "artefact",
     "kernels/host",
     "session",
+    "image",
     "classify",
     "lib",
 ];

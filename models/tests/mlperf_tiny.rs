@@ -1,0 +1,117 @@
+//! MLPerf Tiny's ResNet-8 from its published files, on CIFAR-10 (JPEG), against LiteRT.
+//!
+//! The files are not part of the repository: the variable `FOURBIT_MLPERF_TINY` names their folder
+//! and `FOURBIT_DATA` the data set. Without the first every test is reported as ignored.
+
+use std::path::{Path, PathBuf};
+
+use fourbit_models::calibrate::calibrate;
+use fourbit_models::compile::compile;
+use fourbit_models::dataset::{Dataset, Kind, Split};
+use fourbit_models::file::AlignedBytes;
+use fourbit_models::float_forward::forward;
+use fourbit_models::graph::Graph;
+use fourbit_models::import::{Imported, open};
+use fourbit_models::quantize::{QGraph, quantize};
+use fourbit_models::scheme::Setting;
+use fourbit_models::simulate::{Backend, Simulator, values};
+use libtest_mimic::{Arguments, Failed, Trial};
+
+/// Names the folder with `resnet8_int8.tflite` and `resnet8_float.tflite`.
+const VARIABLE: &str = "FOURBIT_MLPERF_TINY";
+/// What LiteRT scores, in percent, on these very pixels. Another JPEG decoder gives other pixels:
+/// on those of libjpeg-turbo the figures are 75.42 and 75.48.
+const INT8_ACCURACY: f64 = 75.76;
+const FLOAT_ACCURACY: f64 = 75.53;
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let folder = std::env::var_os(VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
+    let trial = |name: &str, test: fn(&Path) -> Result<(), Failed>| {
+        let (missing, folder) = (folder.is_none(), folder.clone().unwrap_or_default());
+        Trial::test(name, move || test(&folder)).with_ignored_flag(missing)
+    };
+    let trials = vec![
+        trial("imported_resnet8_int8_is_within_3_steps_of_litert", logits),
+        trial("imported_resnet8_int8_has_litert_accuracy", int8),
+        trial("imported_resnet8_float_keeps_its_accuracy_in_w8a8", float),
+    ];
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn dataset() -> Result<Dataset, Failed> {
+    Ok(Kind::Cifar10.load(None, Split::All)?)
+}
+
+fn resnet8_int8(folder: &Path) -> Result<QGraph, Failed> {
+    match open(&folder.join("resnet8_int8.tflite"), "resnet8", 255.0)? {
+        Imported::Integer(graph) => Ok(graph),
+        Imported::Float(_) => Err("a float network".into()),
+    }
+}
+
+fn resnet8_float(folder: &Path) -> Result<Graph, Failed> {
+    match open(&folder.join("resnet8_float.tflite"), "resnet8", 255.0)? {
+        Imported::Float(graph) => Ok(graph),
+        Imported::Integer(_) => Err("an int8 network".into()),
+    }
+}
+
+/// The committed logits are of every 100th test image.
+fn logits(folder: &Path) -> Result<(), Failed> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/import/mlperf_resnet8_int8.logits");
+    let litert = std::fs::read(path)?;
+    let chosen: Vec<usize> = (0..100).map(|i| 100 * i).collect();
+    let images = dataset()?.test.select(&chosen);
+    let file = AlignedBytes::copy(&compile(&resnet8_int8(folder)?, &[], "")?);
+    let simulator = Simulator::new(fourbit::Artefact::parse(file.bytes())?, Backend::Host);
+    let ours = simulator.logits(&values(&images.pixels))?;
+    if ours.len() != litert.len() {
+        return Err(format!("{} logits and {} of LiteRT", ours.len(), litert.len()).into());
+    }
+    let apart: Vec<u8> = ours.iter().zip(&litert).map(|(&a, &b)| a.abs_diff(b as i8)).collect();
+    let count = |steps: u8| apart.iter().filter(|&&apart| apart == steps).count();
+    println!("logits 0, 1, 2, 3 steps apart: {:?}", [0, 1, 2, 3].map(count));
+    let most = apart.iter().max().copied().unwrap_or(0);
+    if most <= 3 { Ok(()) } else { Err(format!("a logit is {most} steps from LiteRT's").into()) }
+}
+
+fn int8(folder: &Path) -> Result<(), Failed> {
+    let accuracy = integer_accuracy(&resnet8_int8(folder)?, &dataset()?)?;
+    println!("int8: {accuracy:.2} %");
+    near("int8", accuracy, INT8_ACCURACY, 0.3)
+}
+
+fn float(folder: &Path) -> Result<(), Failed> {
+    let graph = resnet8_float(folder)?;
+    let dataset = dataset()?;
+    let mut correct = 0;
+    for index in 0..dataset.test.len() {
+        let logits = forward(&graph, &dataset.test.scaled(index..index + 1), |_, _| {});
+        let best =
+            (1..logits.len()).fold(0, |best, class| if logits[class] > logits[best] { class } else { best });
+        correct += usize::from(best == usize::from(dataset.test.labels[index]));
+    }
+    let float = 100.0 * correct as f64 / dataset.test.len() as f64;
+    // Every 250th training image, whose label is not looked at.
+    let images: Vec<_> = (0..200).map(|i| dataset.train.scaled(250 * i..250 * i + 1)).collect();
+    let w8a8 = integer_accuracy(&quantize(&calibrate(&graph, Setting::W8a8, &images)?)?, &dataset)?;
+    println!("float: {float:.2} %, w8a8: {w8a8:.2} %");
+    near("float", float, FLOAT_ACCURACY, 0.05)?;
+    near("w8a8", w8a8, float, 0.5)
+}
+
+/// Percent of the test images, through the runtime.
+fn integer_accuracy(graph: &QGraph, dataset: &Dataset) -> Result<f64, Failed> {
+    let file = AlignedBytes::copy(&compile(graph, &[], "")?);
+    let simulator = Simulator::new(fourbit::Artefact::parse(file.bytes())?, Backend::Host);
+    let evaluation = simulator.evaluate(&values(&dataset.test.pixels), &dataset.test.labels)?;
+    Ok(100.0 * evaluation.accuracy())
+}
+
+fn near(what: &str, found: f64, expected: f64, points: f64) -> Result<(), Failed> {
+    if (found - expected).abs() <= points {
+        return Ok(());
+    }
+    Err(format!("{what}: {found:.2} %, and it should be within {points} points of {expected:.2} %").into())
+}
