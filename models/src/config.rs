@@ -40,7 +40,8 @@ pub struct Config {
     pub width: f32,
     /// `float` or a bit setting.
     pub setting: Precision,
-    /// Float graph to start from; a quantized run needs one.
+    /// Float graph to start from; a quantized run needs one. Of another set of classes a float run takes all
+    /// but the last layer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<PathBuf>,
     /// Passes over the training images.
@@ -62,6 +63,10 @@ pub struct Config {
     /// Largest norm of a gradient, over all parameters; a longer one is shortened to it. 0: no limit.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub clip: f32,
+    /// Part of the target that is the probabilities of the network at `init` instead of the label
+    /// (knowledge distillation, arXiv 1503.02531, at temperature 1). 0: labels alone.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub distill: f32,
     /// Decay per update of the averaged weights, which are what is exported.
     #[serde(default = "defaults::ema")]
     pub ema: f32,
@@ -169,6 +174,7 @@ impl Config {
             (fraction(self.warmup), "warmup", "in [0, 1)"),
             (fraction(self.weight_decay), "weight_decay", "in [0, 1)"),
             (self.clip >= 0.0 && self.clip.is_finite(), "clip", "a positive number, or 0 for none"),
+            ((0.0..=1.0).contains(&self.distill), "distill", "in [0, 1]"),
             (fraction(self.ema), "ema", "in [0, 1)"),
             (self.crop <= 16, "crop", "at most 16"),
         ];

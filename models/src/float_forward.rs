@@ -7,6 +7,7 @@ mod matmul;
 
 use rayon::prelude::*;
 
+use crate::dataset::Images;
 use crate::graph::{Conv, Graph, Node, Op, TensorId, Window};
 use matmul::{PATCHES, Panels};
 
@@ -22,6 +23,16 @@ pub fn forward(graph: &Graph, image: &[f32], mut observe: impl FnMut(TensorId, &
         activations[node.output] = values;
     }
     std::mem::take(&mut activations[graph.output])
+}
+
+/// Part of the images whose largest logit is that of their label.
+pub fn accuracy(graph: &Graph, images: &Images) -> f64 {
+    let right = |&index: &usize| {
+        let logits = forward(graph, &images.scaled(index..index + 1), |_, _| {});
+        let best = (0..logits.len()).reduce(|best, i| if logits[i] > logits[best] { i } else { best });
+        best == Some(usize::from(images.labels[index]))
+    };
+    (0..images.len()).into_par_iter().filter(right).count() as f64 / images.len().max(1) as f64
 }
 
 /// A node's result before norm and activation; a linear node's bias is in it.

@@ -9,6 +9,7 @@
 pub mod agreement;
 pub mod batches;
 pub mod checkpoint;
+pub mod lock;
 pub mod optimizer;
 mod progress;
 pub mod step;
@@ -25,12 +26,15 @@ use crate::fold::folded_graph;
 use crate::graph::Graph;
 use crate::graph_file::{GraphFileError, write_beside};
 use crate::metrics::{Epoch, Metrics};
+use crate::nets::transfer;
 use crate::qat::{Network, NetworkError};
 use crate::quantize::QuantizeError;
 use agreement::AgreementError;
 use checkpoint::{Checkpoint, CheckpointError};
+use lock::{Lock, LockError};
 use optimizer::State;
 use progress::Progress;
+use step::Teacher;
 
 /// Training images that the final accuracy is measured on.
 const TRAIN_SAMPLE: usize = 10_000;
@@ -80,6 +84,9 @@ pub enum TrainError {
     /// The checkpoint.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    /// Another process trains in this folder.
+    #[error(transparent)]
+    Lock(#[from] LockError),
     /// A quantized run has nothing to start from.
     #[error(
         "a {setting} run starts from a float network: name its graph with `init` in the configuration or with --init PATH"
@@ -97,6 +104,12 @@ pub enum TrainError {
         found: String,
         /// The configuration's.
         expected: String,
+    },
+    /// The float network to quantize tells other classes apart.
+    #[error("`{}` was trained on other classes than the data set has: train a float network on it first", path.display())]
+    OtherClasses {
+        /// The graph file.
+        path: PathBuf,
     },
     /// The loss is not a number.
     #[error("the loss is no longer finite in epoch {epoch}: lower `lr`")]
@@ -142,6 +155,7 @@ pub fn train(
         write_beside(path, bytes).map_err(|source| TrainError::Write { path: path.to_owned(), source })
     };
     std::fs::create_dir_all(run).map_err(|source| TrainError::Write { path: run.to_owned(), source })?;
+    let _lock = Lock::take(run)?;
     let recipe = toml::to_string(config).map_err(|e| ConfigError::Parse(e.to_string()))?;
     let dataset = config.dataset.load(data, config.split)?;
     if dataset.train.len() < config.batch {
@@ -175,11 +189,13 @@ pub fn train(
         config.setting.name(),
         config.epochs,
     );
+    let teacher = teacher(config)?;
     let mut progress = Progress::new(config.epochs);
     while checkpoint.epochs.len() < config.epochs {
         let number = checkpoint.epochs.len() + 1;
         progress.start(number, updates);
-        let epoch = epoch(config, &network, &dataset, backend, &mut checkpoint.state, number, &progress)?;
+        let networks = (&network, teacher.as_ref());
+        let epoch = epoch(config, networks, &dataset, backend, &mut checkpoint.state, number, &progress)?;
         progress.finish(&epoch, epoch.seconds * (config.epochs - number) as f64);
         checkpoint.epochs.push(epoch);
         checkpoint.save(run)?;
@@ -200,11 +216,15 @@ fn start(config: &Config, dataset: &Dataset) -> Result<Graph, TrainError> {
     let given = match &config.init {
         Some(path) => {
             let given = Graph::load(path)?;
-            if given.name != fresh.name || given.labels != fresh.labels {
-                let (found, expected) = (given.name, fresh.name);
-                return Err(TrainError::OtherNetwork { path: path.clone(), found, expected });
-            }
-            Some(given)
+            let (found, expected) = (given.name.clone(), fresh.name.clone());
+            let taken = match (given.labels == fresh.labels, config.setting) {
+                (true, _) => (given.name == fresh.name).then_some(given),
+                (false, Precision::Float) => transfer(&given, fresh.clone()),
+                (false, Precision::Quantized(_)) => {
+                    return Err(TrainError::OtherClasses { path: path.clone() });
+                }
+            };
+            Some(taken.ok_or(TrainError::OtherNetwork { path: path.clone(), found, expected })?)
         }
         None => None,
     };
@@ -218,10 +238,21 @@ fn start(config: &Config, dataset: &Dataset) -> Result<Graph, TrainError> {
     }
 }
 
+/// The network whose probabilities are part of the target.
+fn teacher(config: &Config) -> Result<Option<Teacher>, TrainError> {
+    if config.distill == 0.0 {
+        return Ok(None);
+    }
+    let alone = ConfigError::Value { field: "distill", must: "0 without a network to start from" };
+    let path = config.init.as_ref().ok_or(alone)?;
+    let (network, values) = Network::new(folded_graph(&Graph::load(path)?))?;
+    Ok(Some(Teacher { network, values, part: config.distill }))
+}
+
 /// One pass over the training images.
 fn epoch(
     config: &Config,
-    network: &Network,
+    (network, teacher): (&Network, Option<&Teacher>),
     dataset: &Dataset,
     backend: Backend,
     state: &mut State,
@@ -234,7 +265,7 @@ fn epoch(
     let (mut loss, mut correct, mut seen) = (0.0f64, 0, 0);
     std::thread::scope(|scope| {
         for shards in batches::start(scope, config, &dataset.train, number - 1) {
-            let step = step::gradients(network, &state.values, &device, shards);
+            let step = step::gradients((network, &state.values), teacher, &device, shards);
             if !step.loss.is_finite() {
                 return Err(TrainError::Diverged { epoch: number });
             }

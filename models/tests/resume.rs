@@ -28,6 +28,22 @@ fn finish(config: &Path, run: &Path) -> String {
     said
 }
 
+fn wait_for(file: &Path) {
+    let begun = Instant::now();
+    while !file.is_file() {
+        assert!(begun.elapsed() < Duration::from_secs(120), "no epoch ended in two minutes");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn listed(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).expect("reads");
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name")).collect();
+    names.sort();
+    names
+}
+
 #[test]
 fn a_killed_run_goes_on_to_the_same_bytes() {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -37,11 +53,7 @@ fn a_killed_run_goes_on_to_the_same_bytes() {
     finish(&config, &whole);
 
     let mut child = command(&config, &killed).spawn().expect("starts");
-    let begun = Instant::now();
-    while !killed.join("checkpoint").is_file() {
-        assert!(begun.elapsed() < Duration::from_secs(120), "no epoch ended in two minutes");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_for(&killed.join("checkpoint"));
     // The second epoch is under way.
     std::thread::sleep(Duration::from_millis(200));
     child.kill().expect("is killed");
@@ -53,12 +65,7 @@ fn a_killed_run_goes_on_to_the_same_bytes() {
     let graph = |run: &Path| std::fs::read(run.join("float.graph")).expect("the run left its graph");
     assert!(graph(&whole) == graph(&killed), "another graph after an interruption");
     // Nothing is left beside the files that were meant.
-    let mut names: Vec<_> = std::fs::read_dir(&killed)
-        .expect("reads")
-        .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))
-        .collect();
-    names.sort();
-    assert_eq!(names, ["checkpoint", "float.graph", "metrics.json"]);
+    assert_eq!(listed(&killed), ["checkpoint", "float.graph", "lock", "metrics.json"]);
 }
 
 #[test]
@@ -73,4 +80,44 @@ fn another_configuration_is_refused_and_the_checkpoint_kept() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("was made with another configuration"), "{said}");
     assert_eq!(std::fs::read(run.join("checkpoint")).expect("reads"), before);
+}
+
+/// Runs under a limit on the size of files, which a write meets as it meets a full disk: with an error after
+/// some of its bytes.
+#[cfg(unix)]
+fn with_little_room(config: &Path, run: &Path) -> std::process::Output {
+    let script = "trap '' XFSZ; ulimit -f 16; exec \"$@\"";
+    let train = command(config, run);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, "sh"]).arg(train.get_program()).args(train.get_args());
+    shell.output().expect("starts")
+}
+
+#[cfg(unix)]
+#[test]
+fn a_checkpoint_that_finds_no_room_leaves_the_one_before() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let config = folder.path().join("config.toml");
+    std::fs::write(&config, CONFIG).expect("writes");
+    let (whole, filled) = (folder.path().join("whole"), folder.path().join("filled"));
+    finish(&config, &whole);
+
+    let output = with_little_room(&config, &filled);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let sentence = "make room and start again: the run goes on after epoch 0";
+    assert!(said.contains("error: cannot write the checkpoint") && said.contains(sentence), "{said}");
+    assert_eq!(listed(&filled), ["lock"]);
+
+    let mut child = command(&config, &filled).spawn().expect("starts");
+    wait_for(&filled.join("checkpoint"));
+    child.kill().expect("is killed");
+    child.wait().expect("ends");
+    let kept = std::fs::read(filled.join("checkpoint")).expect("reads");
+    assert!(!with_little_room(&config, &filled).status.success());
+    assert!(std::fs::read(filled.join("checkpoint")).expect("reads") == kept, "the checkpoint was lost");
+
+    finish(&config, &filled);
+    let graph = |run: &Path| std::fs::read(run.join("float.graph")).expect("the run left its graph");
+    assert!(graph(&whole) == graph(&filled), "another graph after the disk was full");
 }

@@ -76,7 +76,7 @@ impl Facts<'_> {
         writeln!(page, "SHA-256 of pixels and labels: `{}`.", dataset.checksum)?;
         if !trained.recipes.is_empty() {
             writeln!(page, "\n## Recipe\n")?;
-            writeln!(page, "Two runs, the second from the weights of the first.\n")?;
+            writeln!(page, "Runs in their order; each later one starts from the weights of the first.\n")?;
         }
         for (run, config) in &trained.recipes {
             let recipe = toml::to_string(config).unwrap_or_default();

@@ -4,8 +4,10 @@
 //! simulator over the whole test set, and on the board over the first test images, whose logits
 //! must be the same bytes.
 
+use std::fs;
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::Args;
 use fourbit_models::dataset::{Kind, Split};
 use fourbit_models::scheme::Setting;
@@ -24,6 +26,9 @@ use crate::{paths, picture, place, setup, train};
 
 /// The board that proves the bits unless another is named.
 const BOARD: &str = "mps2-an386";
+/// The network that is made unless another is named.
+const ARCH: &str = "resnet8";
+
 /// Makes a 4-bit artefact: trains, quantizes, compiles, and proves it on an emulated board.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -33,7 +38,8 @@ const BOARD: &str = "mps2-an386";
   cargo xtask quantize --dataset cifar10 --data ~/cifar-10-binary.tar.gz
   cargo xtask quantize --from target/runs/my-run/float.graph
 
-The artefact NAME.fourbit, its card NAME.md and its picture NAME.png go to --out.")]
+The artefact NAME.fourbit, its card NAME.md, its picture NAME.png and the float graph that it was
+quantized from go to --out.")]
 pub(crate) struct Quantize {
     /// w8a8, w4a8, w4a4 or all4
     #[arg(long, value_name = "SETTING", default_value = "w4a8")]
@@ -42,7 +48,11 @@ pub(crate) struct Quantize {
     /// holds, and shapes without it
     #[arg(long, value_name = "SET")]
     dataset: Option<Kind>,
-    /// A trained float graph to start from, instead of training one
+    /// A network with recipes in models/configs: resnet8 or resnet20
+    #[arg(long, value_name = "NET", default_value = ARCH)]
+    arch: String,
+    /// A trained float graph to start from, instead of training one; of other classes than the data's it is
+    /// fine-tuned first
     #[arg(long, value_name = "GRAPH")]
     from: Option<PathBuf>,
     /// The board that must compute the same bits: a folder in boards
@@ -67,6 +77,7 @@ impl Quantize {
         Self {
             bits,
             dataset: None,
+            arch: ARCH.to_owned(),
             from: None,
             board: BOARD.to_owned(),
             images: 64,
@@ -103,8 +114,9 @@ impl Quantize {
         let dataset = dataset.or_bad_input(|| "the data set cannot be loaded".to_owned())?;
         setup::targets()?;
         setup::qemu()?;
-        let name = format!("resnet8-{kind}-{}", self.bits);
-        let trained = Trained::make((kind, &dataset), self.bits, self.from.as_deref(), &self.options)?;
+        let name = format!("{}-{kind}-{}", self.arch, self.bits);
+        let trained =
+            Trained::make(&self.arch, (kind, &dataset), self.bits, self.from.as_deref(), &self.options)?;
 
         step("quantize and compile");
         let out = paths::out(self.out.as_deref(), &name);
@@ -149,6 +161,10 @@ impl Quantize {
             model: name.clone(),
             artefact,
         };
+        if let Some(float) = &trained.float {
+            let graph = fs::read(float).with_context(|| format!("cannot read {}", paths::shown(float)))?;
+            paths::write(&out.join(format!("{}-{kind}-float.graph", self.arch)), &graph)?;
+        }
         paths::write(&report.picture, &picture::evaluation(&evaluation)?)?;
         paths::write(&report.card, facts.page(&report, &evaluation).as_bytes())?;
         Ok(report)
@@ -167,6 +183,9 @@ impl Quantize {
             Kind::Cifar10 => " --dataset cifar10 --data PATH",
             Kind::Folder => " --data FOLDER",
         };
+        if self.arch != ARCH {
+            command += &format!(" --arch {}", self.arch);
+        }
         if self.from.is_some() {
             command += " --from GRAPH";
         }

@@ -1,4 +1,5 @@
-//! The two training runs behind an artefact: a float network, and its quantized twin.
+//! The training runs behind an artefact: a float network, its quantized twin, and where there is a recipe
+//! for it a float twin that trains as long in total.
 //!
 //! A run's folder carries a digest of its recipe and its data, so that a run that was interrupted or finished
 //! is found again and a changed recipe starts anew.
@@ -8,8 +9,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use fourbit_models::agreement::Agreement;
-use fourbit_models::config::{Config, Precision};
+use fourbit_models::config::Config;
 use fourbit_models::dataset::{Dataset, Kind, Split};
+use fourbit_models::float_forward;
 use fourbit_models::graph::Graph;
 use fourbit_models::scheme::Setting;
 use sha2::{Digest, Sha256};
@@ -19,12 +21,18 @@ use crate::paths;
 use crate::process::step;
 use crate::train::{self, Options};
 
+/// The parts of a recipe's name that are no bit setting.
+const FLOAT: &str = "float";
+const TUNED: &str = "float-tuned";
+
 /// A network whose bits are set, and how it came about.
 #[derive(Debug)]
 pub(crate) struct Trained {
     /// With ranges for every activation and bits for every filter.
     pub(crate) graph: Graph,
-    /// A fraction; none where a graph was given without the metrics of its run.
+    /// The float graph that quantized training began with; none where a quantized graph was given.
+    pub(crate) float: Option<PathBuf>,
+    /// Of the float twin, a fraction; none where a quantized graph was given.
     pub(crate) float_accuracy: Option<f64>,
     /// The network beside its artefact; none where a graph was given without the metrics of its run.
     pub(crate) agreement: Option<Agreement>,
@@ -36,8 +44,10 @@ pub(crate) struct Trained {
 
 impl Trained {
     /// Trains what is missing: nothing where `from` is a quantized graph, the quantized twin
-    /// where it is a float graph, both where there is none.
+    /// where it is a float graph of the data's classes, both where there is none or it has other classes
+    /// and only lends its weights.
     pub(crate) fn make(
+        arch: &str,
         (dataset, data): (Kind, &Dataset),
         bits: Setting,
         from: Option<&Path>,
@@ -45,24 +55,34 @@ impl Trained {
     ) -> anyhow::Result<Self> {
         if let Some(graph) = from.map(load).transpose()?.filter(is_quantized) {
             let agreement = from.and_then(Path::parent).and_then(agreement);
-            return Ok(Self { graph, float_accuracy: None, agreement, seconds: 0.0, recipes: Vec::new() });
+            let (seconds, recipes) = (0.0, Vec::new());
+            return Ok(Self { graph, float: None, float_accuracy: None, agreement, seconds, recipes });
         }
         train::build()?;
-        let mut runs = Runs { dataset, data, options, seconds: 0.0, recipes: Vec::new() };
+        let mut runs = Runs { arch, dataset, data, options, seconds: 0.0, recipes: Vec::new() };
         let float = match from {
-            Some(path) => path.to_owned(),
-            None => runs.train(Precision::Float, None)?,
+            Some(path) if load(path)?.labels == data.classes => path.to_owned(),
+            _ => runs.train(FLOAT, from)?,
         };
-        let quantized = runs.train(Precision::Quantized(bits), Some(&float))?;
+        let quantized = runs.train(bits.name(), Some(&float))?;
         let graph = load(&quantized)?;
-        let float_accuracy = float.parent().and_then(accuracy);
+        let twin = match runs.recipe(TUNED).is_file() {
+            true => runs.train(TUNED, Some(&float))?,
+            false => float.clone(),
+        };
+        let float_accuracy = Some(match twin.parent().and_then(accuracy) {
+            Some(accuracy) => accuracy,
+            None => float_forward::accuracy(&load(&twin)?, &data.test),
+        });
         let agreement = quantized.parent().and_then(agreement);
-        Ok(Self { graph, float_accuracy, agreement, seconds: runs.seconds, recipes: runs.recipes })
+        let Runs { seconds, recipes, .. } = runs;
+        Ok(Self { graph, float: Some(float), float_accuracy, agreement, seconds, recipes })
     }
 }
 
 /// Training runs made one after the other.
 struct Runs<'a> {
+    arch: &'a str,
     dataset: Kind,
     data: &'a Dataset,
     options: &'a Options,
@@ -71,21 +91,29 @@ struct Runs<'a> {
 }
 
 impl Runs<'_> {
-    /// One run, from nothing or from a float graph; gives the graph that it left.
-    fn train(&mut self, precision: Precision, init: Option<&Path>) -> anyhow::Result<PathBuf> {
-        let (dataset, options) = (self.dataset, self.options);
-        let name = format!("resnet8-{dataset}-{}", precision.name());
+    /// The file that says how this part is trained.
+    fn recipe(&self, part: &str) -> PathBuf {
+        paths::configs().join(format!("{}-{}-{part}.toml", self.arch, self.dataset))
+    }
+
+    /// One run, from `init`, or else from what the recipe names; gives the graph that it left.
+    fn train(&mut self, part: &str, init: Option<&Path>) -> anyhow::Result<PathBuf> {
+        let options = self.options;
+        let path = self.recipe(part);
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         step(&format!("train {name}"));
-        let path = paths::configs().join(format!("{name}.toml"));
         let config = Config::load(&path).or_bad_input(|| format!("no recipe for {name}"))?;
         enough(&config, self.data)?;
+        let named = config.init.as_ref().map(|init| paths::root().join(init));
+        let init = init.or(named.as_deref());
         let run = paths::runs(options.runs.as_deref())
             .join(format!("{name}-{}", digest(&config, &self.data.checksum, init)?));
         train::start(&path, &run, init, options)?;
         let seconds = train::metrics(&run)?.get("seconds").and_then(serde_json::Value::as_f64);
         self.seconds += seconds.unwrap_or(0.0);
+        let setting = config.setting.name();
         self.recipes.push((name, config));
-        Ok(run.join(format!("{}.graph", precision.name())))
+        Ok(run.join(format!("{setting}.graph")))
     }
 }
 

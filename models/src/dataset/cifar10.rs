@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::{Dataset, DatasetError, IMAGE_BYTES, Images, SIDE, Split, checksum};
+use super::{Dataset, DatasetError, IMAGE_BYTES, Images, SIDE, Split, checksum, jpeg};
 use crate::rng::Rng;
 
 /// Where the set is published.
@@ -208,7 +208,7 @@ fn decode(name: &str, content: &[u8]) -> Option<(bool, u8, Vec<u8>)> {
         "train" => false,
         _ => return None,
     };
-    let image = image::load_from_memory_with_format(content, image::ImageFormat::Jpeg).ok()?.into_rgb8();
+    let image = jpeg::decode(content).ok()?;
     (image.dimensions() == (SIDE as u32, SIDE as u32)).then(|| (is_test, label, image.into_raw()))
 }
 

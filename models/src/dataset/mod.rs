@@ -6,6 +6,7 @@
 
 pub mod cifar10;
 pub mod folder;
+mod jpeg;
 pub mod photo;
 pub mod shapes;
 

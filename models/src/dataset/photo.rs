@@ -14,6 +14,8 @@ use fourbit::shape::Shape;
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, ImageResult, Rgb, RgbImage};
 
+use super::jpeg;
+
 /// Why an image file was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum PhotoError {
@@ -94,7 +96,11 @@ fn is_whole_jpeg(bytes: &[u8]) -> bool {
 fn decode(bytes: &[u8], format: ImageFormat) -> ImageResult<RgbImage> {
     let mut decoder = ImageReader::with_format(Cursor::new(bytes), format).into_decoder()?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    // Refuses what is damaged, and reads inks, which libjpeg does not.
     let mut image = DynamicImage::from_decoder(decoder)?;
+    if let (ImageFormat::Jpeg, Ok(exact)) = (format, jpeg::decode(bytes)) {
+        image = exact.into();
+    }
     image.apply_orientation(orientation);
     if !image.color().has_alpha() {
         return Ok(image.into_rgb8());

@@ -6,5 +6,7 @@
 mod blocks;
 pub mod imagenet;
 pub mod resnet;
+mod transfer;
 
 pub use blocks::Builder;
+pub use transfer::transfer;

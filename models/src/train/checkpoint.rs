@@ -32,15 +32,26 @@ pub struct Checkpoint {
 /// Why a checkpoint cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
-    /// It cannot be read or written.
-    #[error("cannot {what} the checkpoint `{}`: {source}", path.display())]
-    Io {
-        /// `read` or `write`.
-        what: &'static str,
+    /// It cannot be read.
+    #[error("cannot read the checkpoint `{}`: {source}", path.display())]
+    Read {
         /// The file.
         path: PathBuf,
         /// The system's reason.
         source: std::io::Error,
+    },
+    /// It cannot be written; the one before stays.
+    #[error(
+        "cannot write the checkpoint `{}`: {source}; make room and start again: the run goes on after epoch {kept}",
+        path.display()
+    )]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+        /// The last epoch that a checkpoint holds; 0 for none.
+        kept: usize,
     },
     /// Checksum or content is wrong.
     #[error("the checkpoint `{}` is damaged; remove it to start the run again", path.display())]
@@ -67,7 +78,8 @@ impl Checkpoint {
     /// Writes the checkpoint of `run`.
     pub fn save(&self, run: &Path) -> Result<(), CheckpointError> {
         let path = Self::path(run);
-        let failed = |source| CheckpointError::Io { what: "write", path: path.clone(), source };
+        let kept = self.epochs.len().saturating_sub(1);
+        let failed = |source| CheckpointError::Write { path: path.clone(), source, kept };
         let body = postcard::to_stdvec(self).map_err(|e| failed(std::io::Error::other(e)))?;
         let mut bytes = MAGIC.to_vec();
         bytes.extend(crc32fast::hash(&body).to_le_bytes());
@@ -81,7 +93,7 @@ impl Checkpoint {
         let bytes = match std::fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(CheckpointError::Io { what: "read", path, source }),
+            Err(source) => return Err(CheckpointError::Read { path, source }),
         };
         let damaged = || CheckpointError::Damaged { path: path.clone() };
         let rest = bytes.strip_prefix(MAGIC).ok_or_else(damaged)?;

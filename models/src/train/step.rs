@@ -3,7 +3,10 @@
 //! Parts are combined in their order, so the result depends on how many there are and not on
 //! which thread is faster.
 
-use burn::tensor::{Device, Tensor, TensorData, activation::log_softmax};
+use burn::tensor::{
+    Device, Tensor, TensorData,
+    activation::{log_softmax, softmax},
+};
 
 use crate::dataset::Images;
 use crate::qat::Network;
@@ -13,6 +16,17 @@ use crate::train::batches::Shard;
 
 /// Images per forward pass in evaluation.
 const EVALUATION_BATCH: usize = 100;
+
+/// A float network that says how likely each class is.
+#[derive(Debug)]
+pub struct Teacher {
+    /// Norms folded.
+    pub network: Network,
+    /// Of its parameters.
+    pub values: Vec<Vec<f32>>,
+    /// Its part of the target; the label has the rest.
+    pub part: f32,
+}
 
 /// What one batch gave.
 #[derive(Debug)]
@@ -27,10 +41,16 @@ pub struct Step {
     pub correct: usize,
 }
 
-/// Mean gradients of the cross entropy over all parts, which have one size.
-pub fn gradients(network: &Network, values: &[Vec<f32>], device: &Device, shards: Vec<Shard>) -> Step {
+/// Mean gradients of the cross entropy over all parts, which have one size; the target is the label,
+/// mixed with what the teacher says.
+pub fn gradients(
+    network: (&Network, &[Vec<f32>]),
+    teacher: Option<&Teacher>,
+    device: &Device,
+    shards: Vec<Shard>,
+) -> Step {
     let mut parts: Vec<Step> = std::thread::scope(|scope| {
-        let spawn = |shard| scope.spawn(move || part(network, values, device, shard));
+        let spawn = |shard| scope.spawn(move || part(network, teacher, device, shard));
         let threads: Vec<_> = shards.into_iter().map(spawn).collect();
         threads.into_iter().map(join).collect()
     });
@@ -61,14 +81,25 @@ fn join<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-fn part(network: &Network, values: &[Vec<f32>], device: &Device, shard: Shard) -> Step {
+fn part(
+    (network, values): (&Network, &[Vec<f32>]),
+    teacher: Option<&Teacher>,
+    device: &Device,
+    shard: Shard,
+) -> Step {
     let batch = shard.labels.len();
+    let taught = teacher.map(|teacher| (teacher.part, probabilities(teacher, device, &shard)));
     let leaves = network.leaves(values, device);
     let (logits, measured) = network.forward(&leaves, images(shard.pixels, batch, device), |_, _| {});
     let classes = logits.dims()[1];
     let mut targets = vec![0.0; batch * classes];
     for (row, &label) in targets.chunks_exact_mut(classes).zip(&shard.labels) {
         row[usize::from(label)] = 1.0 / batch as f32;
+    }
+    if let Some((part, probabilities)) = taught {
+        for (target, probability) in targets.iter_mut().zip(probabilities) {
+            *target += part * (probability / batch as f32 - *target);
+        }
     }
     let targets = Tensor::<2>::from_data(TensorData::new(targets, [batch, classes]), device);
     let loss = -(log_softmax(logits.clone(), 1) * targets).sum();
@@ -84,6 +115,14 @@ fn part(network: &Network, values: &[Vec<f32>], device: &Device, shard: Shard) -
         loss: floats(loss)[0],
         correct: correct(&floats(logits), &shard.labels),
     }
+}
+
+/// What a teacher gives for each image and class.
+fn probabilities(teacher: &Teacher, device: &Device, shard: &Shard) -> Vec<f32> {
+    let device = device.clone().inner();
+    let leaves = teacher.network.leaves(&teacher.values, &device);
+    let images = images(shard.pixels.clone(), shard.labels.len(), &device);
+    floats(softmax(teacher.network.forward(&leaves, images, |_, _| {}).0, 1))
 }
 
 /// Logits of every image, in order, on `threads` threads.
