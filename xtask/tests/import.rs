@@ -94,7 +94,7 @@ fn files_that_are_no_network_of_ours() {
     let whole = std::fs::read(network("tiny_int8.tflite")).expect("committed");
     let cases = [
         (file("empty.tflite", b""), "the file is empty"),
-        (file("other.tflite", b"GIF89a, a picture"), "the file is no TFLite model"),
+        (file("other.tflite", b"GIF89a, a picture"), "the file is neither a TFLite nor an ONNX model"),
         (file("cut.tflite", &whole[..whole.len() / 2]), "the file is damaged or cut short"),
         (text(&folder.path().join("missing.tflite")).to_owned(), "cannot read"),
         (network("unsupported.tflite"), "Operation 1, HARD_SWISH, is not an operation that Fourbit runs"),
