@@ -126,6 +126,7 @@ fn onnx_operations_are_refused_all_at_once() {
     let begins = [
         "operation 0, Conv, has a dilation, and Fourbit runs none",
         "Operation 1, HardSwish, is not an operation that Fourbit runs",
+        "Operation 2, Conv, has 2 groups",
         "Operation 4, Sigmoid, is not an operation that Fourbit runs",
         "Fourbit runs Conv, ",
     ];

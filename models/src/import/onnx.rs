@@ -19,9 +19,8 @@ use proto::{ModelProto, TensorProto};
 const OPSETS: std::ops::RangeInclusive<i64> = 11..=21;
 
 /// Kinds of operations that are read, for people.
-const RUNS: &str = "Conv, Gemm and MatMul with constant weights, Add, AveragePool, MaxPool, GlobalAveragePool, \
-GlobalMaxPool, ReduceMean, BatchNormalization, Relu, Add, Sub, Mul and Div of a constant for each channel, \
-Flatten, Reshape and Squeeze before a dense layer, Transpose between NCHW and NHWC, and Softmax at the end";
+const RUNS: &str = "Conv, Gemm and MatMul with constant weights, Add, Sub, Mul and Div by a constant for each \
+channel, BatchNormalization, Relu, MaxPool, AveragePool, GlobalMaxPool, GlobalAveragePool, ReduceMean, Flatten, Reshape and Squeeze before a dense layer, Transpose between NCHW and NHWC, and Softmax at the end";
 
 /// The same as the file calls them, with what computes shapes.
 const KINDS: &str = "Add AveragePool BatchNormalization Cast Clip Concat Constant Conv Div Dropout Flatten Gather \
@@ -74,3 +73,6 @@ pub fn network(file: &[u8], name: &str, white: f32) -> Result<Imported, ImportEr
 fn unsupported(problems: Vec<Problem>) -> ImportError {
     ImportError::Unsupported { problems, runs: RUNS }
 }
+
+#[cfg(test)]
+mod tests;

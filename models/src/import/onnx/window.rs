@@ -12,6 +12,14 @@ pub(super) fn kernel(node: &NodeProto) -> Result<Option<[usize; 2]>, Reason> {
     pair(node, "kernel_shape")
 }
 
+/// Refuses taps with gaps.
+pub(super) fn undilated(node: &NodeProto) -> Result<(), Reason> {
+    match pair(node, "dilations")? {
+        None | Some([1, 1]) => Ok(()),
+        Some(_) => Err(Reason::Dilation),
+    }
+}
+
 /// The window over a map of these rows and columns, and the rows and columns of the output.
 ///
 /// Where the output is rounded up, the padding grows until the last window fits: a pool looks at
@@ -22,9 +30,6 @@ pub(super) fn slide(
     extents: [usize; 2],
 ) -> Result<(Window, [usize; 2]), Reason> {
     let stride = pair(node, "strides")?.unwrap_or([1, 1]);
-    if pair(node, "dilations")?.is_some_and(|dilation| dilation != [1, 1]) {
-        return Err(Reason::Dilation);
-    }
     if !kernel.iter().chain(&stride).all(|n| (1..=MAX).contains(n)) {
         return Err(Reason::Window);
     }

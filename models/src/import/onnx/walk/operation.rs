@@ -23,17 +23,17 @@ impl<'a> Walk<'a> {
         if kernel != [height, width] {
             return Err(filter(weights).into());
         }
-        let (value, shape) = self.map(node)?;
-        let (window, [rows, columns]) = window::slide(node, kernel, [shape[0], shape[1]])?;
+        window::undilated(node)?;
         let groups = usize::try_from(node.int("group", 1)).unwrap_or(0);
-        let channels = shape[2];
-        let depthwise = groups == channels && outputs == channels && inputs == 1 && channels > 1;
+        let depthwise = groups > 1 && groups == outputs && inputs == 1;
         if groups != 1 && !depthwise {
             return Err(Reason::Groups(node.int("group", 1)).into());
         }
-        if groups == 1 && inputs != channels {
+        let (value, [rows, columns, channels]) = self.map(node)?;
+        if channels != if depthwise { groups } else { inputs } {
             return Err(filter(weights).into());
         }
+        let (window, [rows, columns]) = window::slide(node, kernel, [rows, columns])?;
         let taps = height * width;
         // Depthwise `[tap][channel]`, otherwise `[output][tap][input]`.
         let at = |i: usize| match depthwise {
@@ -99,6 +99,7 @@ impl<'a> Walk<'a> {
 
     pub(super) fn pool(&mut self, node: &'a NodeProto) -> Result<Value, Stop> {
         let kernel = window::kernel(node)?.ok_or(Reason::Window)?;
+        window::undilated(node)?;
         let (value, shape) = self.map(node)?;
         let (window, [rows, columns]) = window::slide(node, kernel, [shape[0], shape[1]])?;
         let mean = node.op_type == "AveragePool";
