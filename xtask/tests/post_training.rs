@@ -35,7 +35,7 @@ fn images(count: u8, width: u32, height: u32) -> tempfile::TempDir {
 fn quantized(from: &str, photos: &Path, more: &[&str]) -> (Value, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let args = ["--json", "quantize", "--from", from, "--calibrate", text(photos), "--board", "sim"];
-    let output = xtask(&[&args, &["--out", text(folder.path())], more].concat());
+    let output = xtask(&[&args[..], &["--out", text(folder.path())], more].concat());
     let said = String::from_utf8(output.stderr).expect("UTF-8");
     assert!(output.status.success(), "{said}");
     (serde_json::from_slice(&output.stdout).expect("one object"), folder)
