@@ -183,14 +183,13 @@ impl PostTraining<'_> {
 
 /// A data set that fits the network.
 fn labelled(graph: &Graph, kind: Kind, path: Option<&Path>) -> anyhow::Result<Dataset> {
-    let dataset = kind.load(path, Split::All).or_bad_input(|| "the data set cannot be loaded".to_owned())?;
     let [height, width, channels] = graph.tensors[graph.input].shape;
     if [height, width, channels] != [SIDE, SIDE, 3] {
         return Err(bad_input(format!(
-            "{} has images of {SIDE}x{SIDE}x3 values and the network takes {height}x{width}x{channels}: leave --data and --dataset out",
-            dataset.name
+            "{kind} has images of {SIDE}x{SIDE}x3 values and the network takes {height}x{width}x{channels}: leave --data and --dataset out"
         )));
     }
+    let dataset = kind.load(path, Split::All).or_bad_input(|| "the data set cannot be loaded".to_owned())?;
     let logits: usize = graph.tensors[graph.output].shape.iter().product();
     if logits != dataset.classes.len() {
         let (name, found) = (&dataset.name, dataset.classes.len());
@@ -255,6 +254,29 @@ fn figures(report: &Report) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fourbit_models::graph::Tensor;
+
+    #[test]
+    fn a_data_set_of_another_number_of_classes() {
+        let tensor = |shape| Tensor { name: "t".into(), shape, range: None };
+        let graph = Graph {
+            name: "net".into(),
+            tensors: vec![tensor([SIDE, SIDE, 3]), tensor([1, 1, 5])],
+            nodes: vec![],
+            input: 0,
+            output: 1,
+            labels: vec![],
+        };
+        let folder = tempfile::tempdir().unwrap();
+        for file in ["cat/1.png", "cat/2.png", "dog/1.png", "dog/2.png"] {
+            let path = folder.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            image::RgbImage::new(32, 32).save(path).unwrap();
+        }
+        let said = labelled(&graph, Kind::Folder, Some(folder.path())).unwrap_err().to_string();
+        let sentence = "has 2 classes and the network tells 5 apart: name another data set, or none";
+        assert!(said.ends_with(sentence), "{said}");
+    }
 
     #[test]
     fn pixels_come_back_as_they_were() {
