@@ -128,6 +128,13 @@ pub struct BatchNorm {
     pub eps: f32,
 }
 
+impl Graph {
+    /// A graph whose first tensor is the image; no class names.
+    pub(crate) fn imported(name: &str, tensors: Vec<Tensor>, nodes: Vec<Node>, output: TensorId) -> Self {
+        Self { name: name.to_owned(), tensors, nodes, input: 0, output, labels: Vec::new() }
+    }
+}
+
 impl Default for Window {
     fn default() -> Self {
         Self { kernel: [1, 1], stride: [1, 1], padding: [0; 4] }

@@ -10,7 +10,7 @@ use fourbit_models::compile::compile;
 use fourbit_models::file::AlignedBytes;
 use fourbit_models::float_forward::forward;
 use fourbit_models::graph::Graph;
-use fourbit_models::import::{ImportError, Imported, open, tflite::network};
+use fourbit_models::import::{ImportError, Imported, network, open};
 use fourbit_models::quantize::{QGraph, QOp, quantize};
 use fourbit_models::rng::Rng;
 use fourbit_models::scheme::Setting;
@@ -161,8 +161,8 @@ fn imported_operations_are_refused_all_at_once() {
 #[test]
 fn imported_files_of_another_kind() {
     assert!(refused(&[]).starts_with("the file is empty"));
-    assert!(refused(b"FBGRAPH1 and more").starts_with("the file is no TFLite model"));
-    assert!(refused(&[0; 64]).starts_with("the file is no TFLite model"));
+    assert!(refused(b"FBGRAPH1 and more").starts_with("the file is neither a TFLite nor an ONNX model"));
+    assert!(refused(&[0; 64]).starts_with("the file is neither a TFLite nor an ONNX model"));
     assert!(refused(b"\x10\0\0\0TFL3").starts_with("the file is damaged or cut short"));
     let folder = tempfile::tempdir().expect("a temporary folder");
     let missing = open(&folder.path().join("no.tflite"), "no", 1.0).expect_err("missing");

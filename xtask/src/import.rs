@@ -1,4 +1,4 @@
-//! `import`: a TFLite file to a graph, or, where it says how to quantize, to an artefact.
+//! `import`: a TFLite or ONNX file to a graph, or, where it says how to quantize, to an artefact.
 //!
 //! An int8 file has its scales and becomes an artefact at once. A float file becomes a `.graph`,
 //! and with a folder of images an artefact, without training.
@@ -8,34 +8,29 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use comfy_table::CellAlignment;
-use fourbit_models::calibrate::calibrate;
-use fourbit_models::compile::compile;
 use fourbit_models::graph::Graph;
-use fourbit_models::import::{self, Imported};
-use fourbit_models::quantize::{QGraph, quantize};
+use fourbit_models::import::Imported;
+use fourbit_models::quantize::QGraph;
 use fourbit_models::scheme::Setting;
 use serde::Serialize;
 
-use crate::failure::{OrBadInput, bad_input};
+use crate::failure::bad_input;
 use crate::layers::{Layer, float, integer};
-use crate::model::Model;
+use crate::network::{self, Calibrated, Compiled};
+use crate::paths;
 use crate::table::{Table, thousands};
-use crate::{paths, sample};
 
-/// Most images that calibrate a network.
-const CALIBRATION: usize = 200;
-
-/// Imports a TFLite network: int8 to an artefact, float to a graph or, with images, to an artefact.
+/// Imports a TFLite or ONNX network: int8 to an artefact, float to a graph or, with images, to an artefact.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   cargo xtask import resnet8_int8.tflite
   cargo xtask import resnet8_float.tflite --calibrate PHOTOS --bits w8a8
-  cargo xtask import resnet8_float.tflite --white 255
+  cargo xtask import resnet18.onnx --white 1
 
 An int8 network gives NAME.fourbit, a float one NAME.graph, and with images NAME.fourbit and the
 calibrated NAME-BITS.graph, which `compile` takes too. They go to --out.")]
 pub(crate) struct Import {
-    /// A .tflite file
+    /// A .tflite or .onnx file
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// What the network will be called; by default the file's name
@@ -71,32 +66,11 @@ struct Report {
     artefact: Option<Compiled>,
 }
 
-#[derive(Debug, Serialize)]
-struct Compiled {
-    path: PathBuf,
-    sha256: String,
-    bytes: usize,
-    arena_bytes: usize,
-    /// None where the file's own integers were taken.
-    bits: Option<String>,
-    calibration_images: usize,
-}
-
 impl Import {
     pub(crate) fn run(&self, json: bool) -> anyhow::Result<()> {
-        if !matches!(self.white, 1 | 255) {
-            return Err(bad_input(format!(
-                "--white {} is neither 255 nor 1: say what the network takes for white",
-                self.white
-            )));
-        }
-        let name = self
-            .name
-            .clone()
-            .unwrap_or_else(|| self.file.file_stem().unwrap_or_default().to_string_lossy().into_owned());
+        let name = network::name(self.name.as_deref(), &self.file);
         let out = paths::out(self.out.as_deref(), &name);
-        let imported = import::open(&self.file, &name, f32::from(self.white));
-        let imported = imported.or_bad_input(|| format!("cannot import {}", paths::shown(&self.file)))?;
+        let imported = network::open(&self.file, &name, self.white)?;
         let report = match &imported {
             Imported::Integer(graph) => self.integer(graph, &out)?,
             Imported::Float(graph) => self.float(graph, &out)?,
@@ -116,7 +90,7 @@ impl Import {
                 "{file} is int8 and has its scales: leave --calibrate out, or import the float network"
             )));
         }
-        let artefact = self.compile(graph, out, None, 0)?;
+        let artefact = network::write(graph, out, &self.file, "int8 with the file's own scales")?;
         let layers = integer(graph);
         let shape = graph.tensors[graph.input].info.shape;
         Ok(Report {
@@ -132,30 +106,22 @@ impl Import {
     }
 
     fn float(&self, graph: &Graph, out: &Path) -> anyhow::Result<Report> {
-        let shape @ [height, width, channels] = graph.tensors[graph.input].shape;
+        let [height, width, channels] = graph.tensors[graph.input].shape;
         // Calibrated first: a folder that does not fit leaves no file behind.
-        let calibrated = match &self.calibrate {
-            Some(folder) => {
-                let images = sample::real(folder, shape, CALIBRATION)?;
-                let calibrated = calibrate(graph, self.bits, &images);
-                let calibrated = calibrated.and_then(|graph| Ok((quantize(&graph)?, graph)));
-                let (quantized, calibrated) =
-                    calibrated.or_bad_input(|| format!("{} cannot be quantized", graph.name))?;
-                Some((quantized, calibrated, images.len()))
+        let calibrated = self.calibrate.as_ref().map(|folder| Calibrated::make(graph, self.bits, folder));
+        let (artefact, file) = match calibrated.transpose()? {
+            Some(calibrated) => {
+                let (artefact, file) = calibrated.write(out, &self.file, self.bits)?;
+                (Some(artefact), file)
             }
-            None => None,
+            None => {
+                let file = out.join(format!("{}.graph", graph.name));
+                std::fs::create_dir_all(out)
+                    .with_context(|| format!("cannot create {}", paths::shown(out)))?;
+                graph.save(&file)?;
+                (None, file)
+            }
         };
-        let artefact = match &calibrated {
-            Some((quantized, _, images)) => Some(self.compile(quantized, out, Some(self.bits), *images)?),
-            None => None,
-        };
-        let name = match &calibrated {
-            Some(_) => format!("{}-{}.graph", graph.name, self.bits),
-            None => format!("{}.graph", graph.name),
-        };
-        let file = out.join(name);
-        std::fs::create_dir_all(out).with_context(|| format!("cannot create {}", paths::shown(out)))?;
-        calibrated.as_ref().map_or(graph, |(_, calibrated, _)| calibrated).save(&file)?;
         let layers = float(graph);
         Ok(Report {
             model: graph.name.clone(),
@@ -166,35 +132,6 @@ impl Import {
             layers,
             graph: Some(file),
             artefact,
-        })
-    }
-
-    fn compile(
-        &self,
-        graph: &QGraph,
-        out: &Path,
-        bits: Option<Setting>,
-        images: usize,
-    ) -> anyhow::Result<Compiled> {
-        let source = self.file.file_name().unwrap_or_default().to_string_lossy();
-        let how = match bits {
-            Some(bits) => format!("{bits}, calibrated with {images} images, not trained"),
-            None => "int8 with the file's own scales".to_owned(),
-        };
-        let card = format!("{}: imported from {source}, {how}.\n", graph.name);
-        let bytes = compile(graph, &graph.labels, &card);
-        let bytes = bytes.or_bad_input(|| format!("{} cannot be compiled", graph.name))?;
-        let path = out.join(format!("{}.fourbit", graph.name));
-        paths::write(&path, &bytes)?;
-        let model = Model::read(&path)?;
-        let arena_bytes = model.artefact()?.header().arena_bytes(fourbit::kernels::Family::Portable);
-        Ok(Compiled {
-            sha256: model.sha256.clone(),
-            bytes: model.bytes().len(),
-            arena_bytes,
-            bits: bits.map(|bits| bits.to_string()),
-            calibration_images: images,
-            path,
         })
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! Trains a float network, fine-tunes it with quantization, compiles it, measures it in the
 //! simulator over the whole test set, and on the board over the first test images, whose logits
-//! must be the same bytes.
+//! must be the same bytes. A network that others trained is quantized without training
+//! (`post_training`).
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
@@ -16,9 +17,10 @@ use fourbit_models::{linear, simulate};
 use crate::card::Facts;
 use crate::compile::compile;
 use crate::eval::evaluate;
-use crate::failure::OrBadInput;
+use crate::failure::{OrBadInput, bad_input};
 use crate::model::Model;
 use crate::place::Place;
+use crate::post_training::{self, PostTraining};
 use crate::process::step;
 use crate::report::{Report, table};
 use crate::twin::Trained;
@@ -37,6 +39,7 @@ const ARCH: &str = "resnet8";
   cargo xtask quantize --data ~/photos     your own images: a subfolder for each class, PNG or JPEG
   cargo xtask quantize --dataset cifar10 --data ~/cifar-10-binary.tar.gz
   cargo xtask quantize --from target/runs/my-run/float.graph
+  cargo xtask quantize --from resnet18.onnx --white 1 --bits w8a8 --calibrate PHOTOS
 
 The artefact NAME.fourbit, its card NAME.md, its picture NAME.png and the float graph that it was
 quantized from go to --out.")]
@@ -52,9 +55,19 @@ pub(crate) struct Quantize {
     #[arg(long, value_name = "NET", default_value = ARCH)]
     arch: String,
     /// A trained float graph to start from, instead of training one; of other classes than the data's it is
-    /// fine-tuned first
-    #[arg(long, value_name = "GRAPH")]
+    /// fine-tuned first. With --calibrate also a float .tflite or .onnx file
+    #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
+    /// Quantizes --from without training: folder of PNG or JPEG images of the network's size, or
+    /// CIFAR-10, of which up to 200 give the ranges; labels are not looked at
+    #[arg(long, value_name = "DIR", requires = "from", conflicts_with = "check")]
+    calibrate: Option<PathBuf>,
+    /// With --calibrate: what the network will be called; by default the file's name
+    #[arg(long, value_name = "NAME", requires = "calibrate")]
+    name: Option<String>,
+    /// With --calibrate: what a .tflite or .onnx network takes for the brightest pixel, 255 or 1
+    #[arg(long, value_name = "VALUE", default_value_t = 255, requires = "calibrate")]
+    white: u8,
     /// The board that must compute the same bits: a folder in boards
     #[arg(long, value_name = "BOARD", default_value = BOARD)]
     board: String,
@@ -79,6 +92,9 @@ impl Quantize {
             dataset: None,
             arch: ARCH.to_owned(),
             from: None,
+            calibrate: None,
+            name: None,
+            white: 255,
             board: BOARD.to_owned(),
             images: 64,
             out: None,
@@ -90,6 +106,9 @@ impl Quantize {
     /// Runs the command; `Ok(false)` where `--check`, the board or the agreement of training and
     /// runtime found something wrong.
     pub(crate) fn run(&self, json: bool) -> anyhow::Result<bool> {
+        if let (Some(from), Some(folder)) = (&self.from, &self.calibrate) {
+            return self.post_training(from, folder).run(json);
+        }
         let report = self.make()?;
         if json {
             println!("{}", serde_json::to_string(&report)?);
@@ -107,6 +126,12 @@ impl Quantize {
     /// Goes the whole way from images to files.
     pub(crate) fn make(&self) -> anyhow::Result<Report> {
         let place = Place::named(&self.board)?;
+        if let Some(from) = self.from.as_deref().filter(|from| post_training::is_foreign(from)) {
+            return Err(bad_input(format!(
+                "{} is no graph of ours to go on training: add --calibrate DIR, a folder of images, to quantize it without training",
+                paths::shown(from)
+            )));
+        }
         let kind = self.kind();
         // The recipes for a folder train on all that is not for the test, and the linear model with them.
         let split = if kind == Kind::Folder { Split::All } else { Split::HoldOut };
@@ -168,6 +193,22 @@ impl Quantize {
         paths::write(&report.picture, &picture::evaluation(&evaluation)?)?;
         paths::write(&report.card, facts.page(&report, &evaluation).as_bytes())?;
         Ok(report)
+    }
+
+    /// The way without training.
+    fn post_training<'a>(&'a self, from: &'a Path, folder: &'a Path) -> PostTraining<'a> {
+        let labelled = self.dataset.is_some() || self.options.data.is_some();
+        PostTraining {
+            from,
+            folder,
+            bits: self.bits,
+            name: self.name.as_deref(),
+            white: self.white,
+            labelled: labelled.then(|| (self.kind(), self.options.data.as_deref())),
+            board: &self.board,
+            images: self.images,
+            out: self.out.as_deref(),
+        }
     }
 
     /// The data set that is named, or else what lies where `--data` says.

@@ -85,15 +85,22 @@ pub(crate) fn table(report: &Report) -> Table {
     row("float accuracy", report.float_accuracy.map_or("not measured".to_owned(), percent));
     row(&format!("{} accuracy", report.bits), percent(report.accuracy));
     row("linear model's accuracy", percent(report.linear_accuracy));
-    let Cost { artefact_bytes, code_bytes, arena_bytes, stack_bytes, instructions } = report.cost;
-    row("flash", sum("artefact", artefact_bytes, "code", code_bytes));
-    row("RAM", sum("arena", arena_bytes, "stack", stack_bytes));
-    row("instructions per image", instructions.map_or("not counted".to_owned(), thousands));
+    costs(&report.cost).into_iter().for_each(|(what, figure)| row(what, figure));
     let (equal, all, board) = (report.board_equal, report.board_images, &report.board);
     row(&format!("same logits on {board}"), format!("{equal} of {all} images"));
     let agreement = report.agreement.as_ref();
     row("training and runtime agree", agreement.map_or("not measured".to_owned(), ToString::to_string));
     table
+}
+
+/// Rows of what a model needs and takes.
+pub(crate) fn costs(cost: &Cost) -> [(&'static str, String); 3] {
+    let Cost { artefact_bytes, code_bytes, arena_bytes, stack_bytes, instructions } = *cost;
+    [
+        ("flash", sum("artefact", artefact_bytes, "code", code_bytes)),
+        ("RAM", sum("arena", arena_bytes, "stack", stack_bytes)),
+        ("instructions per image", instructions.map_or("not counted".to_owned(), thousands)),
+    ]
 }
 
 /// A sum with its parts, in bytes.

@@ -84,6 +84,14 @@ fn a_float_network_becomes_a_graph_and_with_images_an_artefact() {
 }
 
 #[test]
+fn an_onnx_network_becomes_a_graph() {
+    let (report, folder) = imported(&[&network("resnet.onnx"), "--white", "1"]);
+    assert_eq!((&report["kind"], &report["input"]), (&Value::from("float"), &Value::from("48x48x3")));
+    assert_eq!((&report["parameters"], &report["logits"]), (&Value::from(31_650), &Value::from(10)));
+    assert!(folder.path().join("net.graph").is_file());
+}
+
+#[test]
 fn files_that_are_no_network_of_ours() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = |name: &str, content: &[u8]| {
@@ -92,17 +100,21 @@ fn files_that_are_no_network_of_ours() {
         text(&path).to_owned()
     };
     let whole = std::fs::read(network("tiny_int8.tflite")).expect("committed");
+    let onnx = std::fs::read(network("resnet.onnx")).expect("committed");
     let cases = [
         (file("empty.tflite", b""), "the file is empty"),
-        (file("other.tflite", b"GIF89a, a picture"), "the file is no TFLite model"),
+        (file("other.tflite", b"GIF89a, a picture"), "the file is neither a TFLite nor an ONNX model"),
         (file("cut.tflite", &whole[..whole.len() / 2]), "the file is damaged or cut short"),
         (text(&folder.path().join("missing.tflite")).to_owned(), "cannot read"),
         (network("unsupported.tflite"), "Operation 1, HARD_SWISH, is not an operation that Fourbit runs"),
         (network("unsupported.tflite"), "Operation 2, LOGISTIC, is not an operation that Fourbit runs"),
+        (file("cut.onnx", &onnx[..onnx.len() / 2]), "the file is damaged or cut short"),
+        (network("unsupported.onnx"), "Operation 1, HardSwish, is not an operation that Fourbit runs"),
+        (network("unsupported.onnx"), "Operation 4, Sigmoid, is not an operation that Fourbit runs"),
     ];
     for (path, sentence) in cases {
         let said = refused(&[&path]);
-        assert!(said.contains(sentence) && said.contains(".tflite"), "{said}");
+        assert!(said.contains(sentence) && said.contains("cannot import"), "{said}");
     }
 }
 

@@ -20,12 +20,10 @@ pub enum ImportError {
     #[error("the file is empty; copy or convert it again")]
     Empty,
     /// The file is larger than any network for a microcontroller.
-    #[error("the file has more than 256 MiB; name the .tflite file of a small network")]
+    #[error("the file has more than 256 MiB; name the file of a small network")]
     TooLarge,
     /// The file has another format.
-    #[error(
-        "the file is no TFLite model: the letters TFL3 are not where they must be; convert the network to .tflite"
-    )]
+    #[error("the file is neither a TFLite nor an ONNX model: convert the network to .tflite or .onnx")]
     Foreign,
     /// An offset or length in the file leads outside it.
     #[error("the file is damaged or cut short: {0}; copy or convert it again")]
@@ -56,8 +54,39 @@ pub enum ImportError {
         zero_point: i64,
     },
     /// Some operations cannot be run; all of them are listed.
-    #[error("{}", sentences(.0))]
-    Unsupported(Vec<Problem>),
+    #[error("{}", sentences(problems, runs))]
+    Unsupported {
+        /// In the order of the file.
+        problems: Vec<Problem>,
+        /// What Fourbit runs of such files.
+        runs: &'static str,
+    },
+    /// An ONNX file of an older or newer standard.
+    #[error(
+        "the file uses version {found} of ONNX's operators, and 11 to 21 are read: export it again with one of those"
+    )]
+    Opset {
+        /// Its version.
+        found: i64,
+    },
+    /// Weights are in another file.
+    #[error(
+        "the file keeps its weights in a file beside it: save it as one file, in Python with `onnx.save(onnx.load(\"IN.onnx\"), \"OUT.onnx\")`"
+    )]
+    External,
+    /// An ONNX file of integers.
+    #[error(
+        "the network is quantized, and ONNX networks are read in float32: import the file that it was quantized from"
+    )]
+    Quantized,
+    /// The result is no list of logits, and its order in memory would be another one.
+    #[error("the network ends in a map of {height}x{width}, and it must end in one list of logits")]
+    Map {
+        /// Rows.
+        height: usize,
+        /// Columns.
+        width: usize,
+    },
     /// The graph contradicts itself.
     #[error(transparent)]
     Graph(#[from] QuantizeError),
@@ -126,6 +155,34 @@ pub enum Reason {
     /// A mean over something else than height and width.
     #[error("averages over the axes {0:?}, and Fourbit does over height and width, [1, 2]")]
     Axes(Vec<i32>),
+    /// Neither one filter for all channels nor one for each.
+    #[error("has {0} groups, and Fourbit runs 1, or one for each channel with one output each")]
+    Groups(i64),
+    /// A mean over zeros that are not there.
+    #[error(
+        "counts the zeros of its padding, and Fourbit averages what is there: export it with count_include_pad=False"
+    )]
+    CountedPadding,
+    /// A norm or dropout that still learns.
+    #[error("is in training mode: call `eval()` on the network before its export")]
+    Training,
+    /// What only works together with something else.
+    #[error("needs {0}")]
+    Needs(&'static str),
+    /// A constant that is neither one value nor one for each channel.
+    #[error("has the constant `{0}` of shape {1:?}, and Fourbit takes one value, or one for each channel")]
+    PerChannel(String, Vec<usize>),
+    /// A mean is taken from the image before zeros are put around it.
+    #[error(
+        "pads an image from which a mean was subtracted, and Fourbit pads pixels, with black: train without the mean, or without this padding"
+    )]
+    ShiftedPadding,
+    /// A shape that is not one list of values.
+    #[error("reshapes to {0:?}, and Fourbit to [1, values] alone, before a dense layer")]
+    Target(Vec<i64>),
+    /// A transpose that is no change between the two orders of channels.
+    #[error("transposes by {0:?}, and Fourbit between NCHW and NHWC alone")]
+    Permutation(Vec<i64>),
     /// An activation function that has no form in the graph.
     #[error("has the activation {0}, for which the graph has no form here: {1}")]
     Activation(&'static str, &'static str),
@@ -179,13 +236,13 @@ impl fmt::Display for Problem {
 }
 
 /// Every problem in a sentence of its own, and what Fourbit runs where that is the question.
-fn sentences(problems: &[Problem]) -> String {
+fn sentences(problems: &[Problem], runs: &str) -> String {
     let mut text: Vec<String> = problems.iter().map(ToString::to_string).collect();
     for sentence in text.iter_mut().skip(1) {
         sentence.replace_range(..1, "O");
     }
     if problems.iter().any(|problem| problem.reason == Reason::Kind) {
-        text.push(format!("Fourbit runs {}", super::tflite::RUNS));
+        text.push(format!("Fourbit runs {runs}"));
     }
     text.join(". ")
 }

@@ -5,12 +5,15 @@
 //! run as the file means it is refused, every operation at once.
 
 mod error;
+mod names;
+pub mod onnx;
 pub mod tflite;
 
 use std::io::Read;
 use std::path::Path;
 
 pub use error::{ImportError, Problem, Reason};
+use names::Names;
 
 use crate::graph::Graph;
 use crate::quantize::QGraph;
@@ -27,7 +30,7 @@ pub enum Imported {
     Integer(QGraph),
 }
 
-/// Reads a TFLite file; `name` is what the network will be called.
+/// Reads a TFLite or ONNX file, whatever its name ends in; `name` is what the network will be called.
 ///
 /// `white` is the value that a float network takes for the brightest pixel, 255 or 1; an int8
 /// network says it itself.
@@ -40,5 +43,13 @@ pub fn open(path: &Path, name: &str, white: f32) -> Result<Imported, ImportError
     if bytes.len() as u64 > MAX_BYTES {
         return Err(ImportError::TooLarge);
     }
-    tflite::network(&bytes, name, white)
+    network(&bytes, name, white)
+}
+
+/// The network in the bytes of a TFLite or ONNX file.
+pub fn network(file: &[u8], name: &str, white: f32) -> Result<Imported, ImportError> {
+    if onnx::recognized(file) && !tflite::recognized(file) {
+        return onnx::network(file, name, white);
+    }
+    tflite::network(file, name, white)
 }

@@ -10,13 +10,18 @@ mod integer;
 mod schema;
 mod walk;
 
-use super::{ImportError, Imported};
+use super::{ImportError, Imported, Problem};
 use crate::quantize::check;
 use schema::{INT8, Model};
 
 /// The operations that are imported.
-pub(super) const RUNS: &str = "CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, ADD, AVERAGE_POOL_2D, \
+const RUNS: &str = "CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, ADD, AVERAGE_POOL_2D, \
 MAX_POOL_2D, MEAN, RESHAPE and SQUEEZE before a dense layer, and SOFTMAX, QUANTIZE and DEQUANTIZE at the ends";
+
+/// Whether a file has the letters of the format.
+pub(super) fn recognized(file: &[u8]) -> bool {
+    file.get(4..8) == Some(b"TFL3")
+}
 
 /// The network in a file's bytes.
 ///
@@ -31,6 +36,10 @@ pub fn network(file: &[u8], name: &str, white: f32) -> Result<Imported, ImportEr
     let graph = float::graph(&network, name, white)?;
     check::structure(&graph)?;
     Ok(Imported::Float(graph))
+}
+
+fn unsupported(problems: Vec<Problem>) -> ImportError {
+    ImportError::Unsupported { problems, runs: RUNS }
 }
 
 #[cfg(test)]

@@ -100,6 +100,13 @@ pub struct QAdd {
     pub max: i8,
 }
 
+impl QGraph {
+    /// A graph whose first tensor is the image; no class names.
+    pub(crate) fn imported(name: &str, tensors: Vec<QTensor>, nodes: Vec<QNode>, output: TensorId) -> Self {
+        Self { name: name.to_owned(), tensors, nodes, input: 0, output, labels: Vec::new() }
+    }
+}
+
 impl QOp {
     /// The constants of a linear operation.
     pub fn linear(&self) -> Option<&QLinear> {

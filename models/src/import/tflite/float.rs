@@ -11,14 +11,7 @@ pub(super) fn graph(network: &Network<'_>, name: &str, white: f32) -> Result<Gra
     let tensors = network.activations.iter().zip(network.names());
     let tensors =
         tensors.map(|(activation, name)| graph::Tensor { name, shape: activation.shape, range: None });
-    Ok(Graph {
-        name: name.to_owned(),
-        tensors: tensors.collect(),
-        nodes,
-        input: 0,
-        output: network.output,
-        labels: Vec::new(),
-    })
+    Ok(Graph::imported(name, tensors.collect(), nodes, network.output))
 }
 
 fn node(network: &Network<'_>, step: &Step<'_>, white: f32) -> Result<Node, Reason> {

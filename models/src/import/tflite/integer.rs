@@ -45,14 +45,7 @@ pub(super) fn graph(network: &Network<'_>, name: &str) -> Result<QGraph, ImportE
         let shape = Shape::new(height, width, channels);
         Some(QTensor { name, info: TensorInfo { shape, dtype: DType::I8, zero_point, scale } })
     });
-    Ok(QGraph {
-        name: name.to_owned(),
-        tensors: tensors.collect(),
-        nodes,
-        input: 0,
-        output: network.output,
-        labels: Vec::new(),
-    })
+    Ok(QGraph::imported(name, tensors.collect(), nodes, network.output))
 }
 
 /// Pixels enter as `pixel - 128`, with a real value of 0 for black.

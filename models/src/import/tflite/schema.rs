@@ -91,7 +91,7 @@ impl<'a> Model<'a> {
         if file.is_empty() {
             return Err(ImportError::Empty);
         }
-        if file.get(4..8) != Some(b"TFL3") {
+        if !super::recognized(file) {
             return Err(ImportError::Foreign);
         }
         let damaged = |Damaged| ImportError::Damaged("its tables lead outside it");

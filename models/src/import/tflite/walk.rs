@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use super::flatbuffer::Damaged;
 use super::schema::{FLOAT32, Model, Operator, Tensor, UINT8};
 use crate::graph::{TensorId, Window};
-use crate::import::{ImportError, Problem, Reason};
+use crate::import::{ImportError, Names, Problem, Reason};
 
 /// Most operations of a network.
 const MAX_OPERATIONS: usize = 4096;
@@ -118,7 +118,7 @@ struct Walk<'m, 'a> {
     model: &'m Model<'a>,
     network: Network<'a>,
     values: HashMap<i32, Value>,
-    counts: HashMap<&'static str, usize>,
+    names: Names,
 }
 
 impl Network<'_> {
@@ -138,7 +138,7 @@ impl Network<'_> {
             }
         }
         problems.sort_by_key(|problem| problem.operation);
-        if problems.is_empty() { Ok(nodes) } else { Err(ImportError::Unsupported(problems)) }
+        if problems.is_empty() { Ok(nodes) } else { Err(super::unsupported(problems)) }
     }
 
     /// A name for every activation: that of the step that writes it.
@@ -158,12 +158,12 @@ pub(super) fn walk<'a>(model: &Model<'a>) -> Result<Network<'a>, ImportError> {
     let problem = |operation, kind: &str, reason| Problem { operation, kind: kind.to_owned(), reason };
     let shape = match extents(&image) {
         Ok(shape) => shape,
-        Err(reason) => return Err(ImportError::Unsupported(vec![problem(0, "the image's reader", reason)])),
+        Err(reason) => return Err(super::unsupported(vec![problem(0, "the image's reader", reason)])),
     };
     let activations = vec![Activation { shape, tensor: image }];
     let network = Network { activations, steps: Vec::new(), output: 0, problems: Vec::new() };
     let values = HashMap::from([(model.input, Value { id: 0, ended: false })]);
-    let mut walk = Walk { model, network, values, counts: HashMap::new() };
+    let mut walk = Walk { model, network, values, names: Names::default() };
     for index in 0..operations {
         let operator = model.operator(index).map_err(damaged)?;
         match walk.step(index, &operator) {
@@ -218,9 +218,7 @@ impl<'a> Walk<'_, 'a> {
             StepOp::AvgPool(_) => "avg_pool",
             StepOp::MaxPool(_) => "max_pool",
         };
-        let count = self.counts.entry(kind).or_default();
-        *count += 1;
-        format!("{kind}{count}")
+        self.names.next(kind)
     }
 
     /// The tensor that an operation writes, alone.
