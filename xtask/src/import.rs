@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::Args;
 use comfy_table::CellAlignment;
-use fourbit_models::calibrate::calibrate;
 use fourbit_models::compile::compile;
 use fourbit_models::graph::Graph;
 use fourbit_models::import::{self, Imported};
+use fourbit_models::ptq;
 use fourbit_models::quantize::{QGraph, quantize};
 use fourbit_models::scheme::Setting;
 use serde::Serialize;
@@ -137,7 +137,7 @@ impl Import {
         let calibrated = match &self.calibrate {
             Some(folder) => {
                 let images = sample::real(folder, shape, CALIBRATION)?;
-                let calibrated = calibrate(graph, self.bits, &images);
+                let calibrated = ptq::quantize(graph, self.bits, &images, &mut |_, _| {});
                 let calibrated = calibrated.and_then(|graph| Ok((quantize(&graph)?, graph)));
                 let (quantized, calibrated) =
                     calibrated.or_bad_input(|| format!("{} cannot be quantized", graph.name))?;
