@@ -2,9 +2,9 @@
 //! bits, whose weights and biases are such that its integers lose little.
 //!
 //! Nothing is trained and no label is read; some 200 images do. One pass over the nodes follows the float
-//! network and its quantized twin on all images. [`Steps`] names what is done, and why. Four bits cost a
-//! small network accuracy all the same: fine-tuning with quantization in the forward pass gives most of
-//! it back.
+//! network and its quantized twin on all images, which are in memory together. [`Steps`] names what is
+//! done, and `docs/quantization.md` what it buys. Where four bits still cost too much, the float graph is to
+//! be fine-tuned with quantization in the forward pass.
 
 mod bounds;
 mod equalize;
