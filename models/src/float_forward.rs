@@ -118,9 +118,29 @@ fn slide(
     values
 }
 
+/// The inputs that a filter sees at an output position, `[tap][in]`, zeros outside the input.
+pub(crate) fn gather(
+    window: &Window,
+    input: &[f32],
+    [height, width, channels]: [usize; 3],
+    [y, x]: [usize; 2],
+    patch: &mut [f32],
+) {
+    for (tap, to) in patch.chunks_exact_mut(channels).enumerate() {
+        let row = source(window, 0, y, tap / window.kernel[1], height);
+        let column = source(window, 1, x, tap % window.kernel[1], width);
+        match (row, column) {
+            (Some(row), Some(column)) => {
+                to.copy_from_slice(&input[(row * width + column) * channels..][..channels]);
+            }
+            _ => to.fill(0.0),
+        }
+    }
+}
+
 /// A convolution as products of gathered patches with the filters.
 fn convolve(conv: &Conv, input: &[f32], shape: [usize; 3], output: [usize; 3]) -> Vec<f32> {
-    let [height, width, channels] = shape;
+    let channels = shape[2];
     let [rows, columns, outputs] = output;
     let taps = conv.window.kernel[0] * conv.window.kernel[1];
     let panels = Panels::new(&conv.weights, outputs, taps * channels);
@@ -131,17 +151,7 @@ fn convolve(conv: &Conv, input: &[f32], shape: [usize; 3], output: [usize; 3]) -
             for (i, patch) in patches.chunks_exact_mut(taps * channels).enumerate() {
                 // Past the end the last position is gathered again, and its products go nowhere.
                 let position = (block * PATCHES + i).min(rows * columns - 1);
-                let (y, x) = (position / columns, position % columns);
-                for (tap, to) in patch.chunks_exact_mut(channels).enumerate() {
-                    let row = source(&conv.window, 0, y, tap / conv.window.kernel[1], height);
-                    let column = source(&conv.window, 1, x, tap % conv.window.kernel[1], width);
-                    match (row, column) {
-                        (Some(row), Some(column)) => {
-                            to.copy_from_slice(&input[(row * width + column) * channels..][..channels]);
-                        }
-                        _ => to.fill(0.0),
-                    }
-                }
+                gather(&conv.window, input, shape, [position / columns, position % columns], patch);
             }
             panels.multiply(patches, &conv.bias, to);
         },

@@ -1,17 +1,18 @@
 //! MLPerf Tiny's ResNet-8 from its published files, on CIFAR-10 (JPEG), against LiteRT.
 //!
 //! The files are not part of the repository: the variable `FOURBIT_MLPERF_TINY` names their folder
-//! and `FOURBIT_DATA` the data set. Without the first every test is reported as ignored.
+//! and `FOURBIT_DATA` the data set. Without the first every test is reported as ignored, and the table of
+//! `docs/quantization.md` without `FOURBIT_PTQ_TABLE`: it takes minutes.
 
 use std::path::{Path, PathBuf};
 
-use fourbit_models::calibrate::calibrate;
 use fourbit_models::compile::compile;
 use fourbit_models::dataset::{Dataset, Kind, Split};
 use fourbit_models::file::AlignedBytes;
 use fourbit_models::float_forward::forward;
 use fourbit_models::graph::Graph;
 use fourbit_models::import::{Imported, open};
+use fourbit_models::ptq::{self, Rounding, Steps};
 use fourbit_models::quantize::{QGraph, quantize};
 use fourbit_models::scheme::Setting;
 use fourbit_models::simulate::{Backend, Simulator, values};
@@ -19,6 +20,8 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 /// Names the folder with `resnet8_int8.tflite` and `resnet8_float.tflite`.
 const VARIABLE: &str = "FOURBIT_MLPERF_TINY";
+/// Asks for the table of docs/quantization.md.
+const TABLE: &str = "FOURBIT_PTQ_TABLE";
 /// What LiteRT scores, in percent, on these very pixels. Another JPEG decoder gives other pixels:
 /// on those of libjpeg-turbo the figures are 75.42 and 75.48.
 const INT8_ACCURACY: f64 = 75.76;
@@ -31,10 +34,15 @@ fn main() {
         let (missing, folder) = (folder.is_none(), folder.clone().unwrap_or_default());
         Trial::test(name, move || test(&folder)).with_ignored_flag(missing)
     };
+    let asked = std::env::var_os(TABLE).is_some_and(|value| !value.is_empty());
+    let table =
+        trial("table_of_quantization_after_training", table).with_ignored_flag(folder.is_none() || !asked);
     let trials = vec![
         trial("imported_resnet8_int8_is_within_3_steps_of_litert", logits),
         trial("imported_resnet8_int8_has_litert_accuracy", int8),
         trial("imported_resnet8_float_keeps_its_accuracy_in_w8a8", float),
+        trial("imported_resnet8_float_in_w4a8_is_within_2_points", four_bits),
+        table,
     ];
     libtest_mimic::run(&arguments, trials).exit();
 }
@@ -93,12 +101,69 @@ fn float(folder: &Path) -> Result<(), Failed> {
         correct += usize::from(best == usize::from(dataset.test.labels[index]));
     }
     let float = 100.0 * correct as f64 / dataset.test.len() as f64;
-    // Every 250th training image, whose label is not looked at.
-    let images: Vec<_> = (0..200).map(|i| dataset.train.scaled(250 * i..250 * i + 1)).collect();
-    let w8a8 = integer_accuracy(&quantize(&calibrate(&graph, Setting::W8a8, &images)?)?, &dataset)?;
+    let images = calibration(&dataset);
+    let w8a8 = accuracy_after(&graph, Setting::W8a8, &images, Steps::ALL, &dataset)?;
     println!("float: {float:.2} %, w8a8: {w8a8:.2} %");
     near("float", float, FLOAT_ACCURACY, 0.05)?;
     near("w8a8", w8a8, float, 0.5)
+}
+
+/// Every 250th training image, whose label is not looked at.
+fn calibration(dataset: &Dataset) -> Vec<Vec<f32>> {
+    (0..200).map(|i| dataset.train.scaled(250 * i..250 * i + 1)).collect()
+}
+
+/// Percent of the test images after quantization without training.
+fn accuracy_after(
+    float: &Graph,
+    setting: Setting,
+    images: &[Vec<f32>],
+    steps: Steps,
+    dataset: &Dataset,
+) -> Result<f64, Failed> {
+    let graph = ptq::quantize_with(float, setting, images, steps, &mut |_, _| {})?;
+    integer_accuracy(&quantize(&graph)?, dataset)
+}
+
+fn four_bits(folder: &Path) -> Result<(), Failed> {
+    let dataset = dataset()?;
+    let graph = resnet8_float(folder)?;
+    let w4a8 = accuracy_after(&graph, Setting::W4a8, &calibration(&dataset), Steps::ALL, &dataset)?;
+    println!("w4a8: {w4a8:.2} %");
+    if w4a8 >= FLOAT_ACCURACY - 2.0 { Ok(()) } else { Err(format!("w4a8: {w4a8:.2} %").into()) }
+}
+
+/// What each step buys, the steps before it being there; from all of them down to none.
+fn table(folder: &Path) -> Result<(), Failed> {
+    let dataset = dataset()?;
+    let graph = resnet8_float(folder)?;
+    let images = calibration(&dataset);
+    let none = Steps::NONE;
+    let bias = Steps { bias: true, ..none };
+    let bounds = Steps { bounds: true, ..bias };
+    let equal = Steps { equalize: true, ..bounds };
+    let [scaled, feedback, descent] =
+        [Rounding::Scaled, Rounding::Feedback, Rounding::Descent].map(|rounding| Steps { rounding, ..equal });
+    for (name, steps) in [
+        ("calibration alone", none),
+        ("bias correction", bias),
+        ("bounds of least error", bounds),
+        ("equalisation", equal),
+        ("scales of least error", scaled),
+        ("error feedback", feedback),
+        ("descent", descent),
+        ("refit", Steps::ALL),
+    ]
+    .into_iter()
+    .rev()
+    {
+        print!("| {name} |");
+        for setting in Setting::ALL {
+            print!(" {:.2} |", accuracy_after(&graph, setting, &images, steps, &dataset)?);
+        }
+        println!();
+    }
+    Ok(())
 }
 
 /// Percent of the test images, through the runtime.

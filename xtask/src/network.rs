@@ -6,12 +6,13 @@
 use std::path::{Path, PathBuf};
 
 use fourbit::kernels::Family;
-use fourbit_models::calibrate::calibrate;
 use fourbit_models::compile::compile;
 use fourbit_models::graph::Graph;
 use fourbit_models::import::{self, Imported};
+use fourbit_models::ptq;
 use fourbit_models::quantize::{QGraph, quantize};
 use fourbit_models::scheme::Setting;
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::failure::{OrBadInput, bad_input};
@@ -64,7 +65,10 @@ impl Calibrated {
     /// Quantizes a float network with up to 200 images of a folder, which have its size.
     pub(crate) fn make(graph: &Graph, bits: Setting, folder: &Path) -> anyhow::Result<Self> {
         let images = sample::real(folder, graph.tensors[graph.input].shape, CALIBRATION)?;
-        let calibrated = calibrate(graph, bits, &images);
+        let bar = ProgressBar::new(graph.nodes.len() as u64).with_prefix(graph.name.clone());
+        bar.set_style(ProgressStyle::with_template("{prefix}  {wide_bar}  {pos}/{len} layers")?);
+        let calibrated = ptq::quantize(graph, bits, &images, &mut |done, _| bar.set_position(done as u64));
+        bar.finish_and_clear();
         let calibrated = calibrated.and_then(|graph| Ok((quantize(&graph)?, graph)));
         let (quantized, graph) = calibrated.or_bad_input(|| format!("{} cannot be quantized", graph.name))?;
         Ok(Self { graph, quantized, images })
