@@ -37,6 +37,11 @@ pub fn emit() {
     }
 }
 
+/// Adds the link script of `defmt`, for firmware that reports with it.
+pub fn emit_defmt() {
+    println!("cargo::rustc-link-arg-bins=-Tdefmt.x");
+}
+
 fn emit_all() -> Result<(), String> {
     let out =
         PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set: run this from a build script")?);
