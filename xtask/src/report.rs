@@ -85,10 +85,13 @@ pub(crate) fn table(report: &Report) -> Table {
     row("float accuracy", report.float_accuracy.map_or("not measured".to_owned(), percent));
     row(&format!("{} accuracy", report.bits), percent(report.accuracy));
     row("linear model's accuracy", percent(report.linear_accuracy));
-    let Cost { artefact_bytes, code_bytes, arena_bytes, stack_bytes, instructions } = report.cost;
+    let Cost { artefact_bytes, code_bytes, arena_bytes, stack_bytes, instructions, cycles } = report.cost;
     row("flash", sum("artefact", artefact_bytes, "code", code_bytes));
     row("RAM", sum("arena", arena_bytes, "stack", stack_bytes));
-    row("instructions per image", instructions.map_or("not counted".to_owned(), thousands));
+    match cycles {
+        Some(cycles) => row("cycles per image", thousands(cycles)),
+        None => row("instructions per image", instructions.map_or("not counted".to_owned(), thousands)),
+    }
     let (equal, all, board) = (report.board_equal, report.board_images, &report.board);
     row(&format!("same logits on {board}"), format!("{equal} of {all} images"));
     let agreement = report.agreement.as_ref();

@@ -17,12 +17,18 @@ pub struct Log;
 impl Report for Log {
     fn line(line: Line<'_>) {
         match line {
-            Line::Logits { image, values: Logits::Values(values) } => println!("logits {=u32} {}", image, values),
-            Line::Logits { image, values: Logits::Text(text) } => println!("logits {=u32} [{=str}]", image, text),
+            Line::Logits { image, values: Logits::Values(values) } => {
+                println!("logits {=u32} {}", image, values)
+            }
+            Line::Logits { image, values: Logits::Text(text) } => {
+                println!("logits {=u32} [{=str}]", image, text)
+            }
             Line::Label { image, permille, label } => {
                 println!("label {=u32} {=u32} {=str}", image, permille, label);
             }
-            Line::Op { count, checksum, name } => println!("op {=u64} {=u32:08x} {=str}", count, checksum, name),
+            Line::Op { count, checksum, name } => {
+                println!("op {=u64} {=u32:08x} {=str}", count, checksum, name)
+            }
             Line::Total { count } => println!("total {=u64}", count),
             Line::Memory { arena_bytes, stack_bytes } => {
                 println!("memory {=u32} {=u32}", arena_bytes, stack_bytes);
