@@ -102,7 +102,7 @@ impl Flash {
     }
 }
 
-/// Segments, regions, the largest sections, and where the channels are.
+/// Segments, the regions they lie in, the largest sections, and where the channels are.
 fn tables(layout: &Layout, used: &[Use]) -> String {
     let address = |address: u64| format!("{address:#010x}");
     let region = |address: u64| {
@@ -126,7 +126,7 @@ fn tables(layout: &Layout, used: &[Use]) -> String {
     segments.align(3..4, CellAlignment::Right);
     segments.align(6..7, CellAlignment::Right);
     let mut regions = Table::new(["region", "from", "to", "bytes", "used", "share"]);
-    for Use { region, used } in used {
+    for Use { region, used } in used.iter().filter(|used| used.used > 0) {
         let bytes = region.end - region.start;
         let share = percent(*used as f64 / bytes.max(1) as f64);
         let (from, to) = (address(region.start), address(region.end - 1));

@@ -3,10 +3,12 @@
 //! Takes the regions as probe-rs describes them ([`Region`]); a firmware that does not fit is
 //! refused in one sentence.
 
+pub(crate) mod planted;
+
 use std::fs;
 use std::path::Path;
 
-use object::elf::{EM_ARM, FileHeader32, PT_LOAD};
+use object::elf::{EM_ARM, FileHeader32, PT_LOAD, SHF_ALLOC};
 use object::read::elf::{ElfFile, FileHeader, ProgramHeader};
 use object::{Endianness, Object, ObjectSection, ObjectSymbol, SectionFlags};
 use serde::{Deserialize, Serialize};
@@ -17,8 +19,6 @@ use crate::table::thousands;
 
 /// RTT's control block: a debug probe finds the firmware's channels by it.
 const RTT: &str = "_SEGGER_RTT";
-/// Bit of a section that is in memory when the firmware runs.
-const ALLOC: u64 = object::elf::SHF_ALLOC as u64;
 
 /// A range of a chip's addresses that hold memory.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -82,7 +82,8 @@ impl Layout {
             loaded: header.p_filesz(endian).into(),
             bytes: header.p_memsz(endian).into(),
         });
-        let in_memory = |flags| matches!(flags, SectionFlags::Elf { sh_flags, .. } if sh_flags & ALLOC != 0);
+        let in_memory =
+            |flags| matches!(flags, SectionFlags::Elf { sh_flags, .. } if sh_flags.0 & SHF_ALLOC.0 != 0);
         let sections = file.sections().filter(|section| section.size() > 0 && in_memory(section.flags()));
         let mut sections: Vec<_> = sections
             .map(|section| Section {

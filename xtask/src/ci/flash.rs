@@ -16,14 +16,12 @@ use fourbit_models::simulate;
 use super::jobs::{counted, demo, same_logits};
 use super::{Context, Tally};
 use crate::board::{self, Board};
+use crate::layout::{Segment, planted};
 use crate::model::Model;
 use crate::{agree, paths, process};
 
 /// Images that go to a firmware as frames.
 const IMAGES: usize = 4;
-/// Sizes of an ELF file's header and of a program header, 32-bit.
-const HEADER: usize = 52;
-const PROGRAM: usize = 32;
 
 pub(super) fn job(_: &Context) -> anyhow::Result<Tally> {
     let mut tally = counted(&mut probe(&["test"]))?;
@@ -71,13 +69,14 @@ fn dry_runs(board: &Board) -> anyhow::Result<Tally> {
     let mut tally = Tally::one(dry_run(board, &["--model", &model], 0, "_SEGGER_RTT at 0x"));
     let flash = board.probe()?.regions()?.into_iter().find(|region| region.flash);
     let flash = flash.context("the chip has no flash")?;
-    let bytes = (flash.end - flash.start) as u32;
     for (load, bytes, sentence) in [
-        (flash.start as u32, bytes + 1, "ends 1 byte behind"),
-        (flash.end as u32, 1024, "has no flash: link it for this chip"),
+        (flash.start, flash.end - flash.start + 1, "ends 1 byte behind"),
+        (flash.end, 1024, "has no flash: link it for this chip"),
     ] {
+        let segment = Segment { load, address: load, loaded: bytes, bytes };
         let file = tempfile::Builder::new().suffix(".elf").tempfile()?;
-        fs::write(file.path(), planted(load, bytes)).context("cannot write a firmware to be refused")?;
+        let written = fs::write(file.path(), planted::elf(&[segment], None));
+        written.context("cannot write a firmware to be refused")?;
         let path = file.path().to_string_lossy();
         tally += Tally::one(dry_run(board, &["--elf", &path], 2, sentence));
     }
@@ -95,20 +94,4 @@ fn dry_run(board: &Board, args: &[&str], code: i32, says: &str) -> anyhow::Resul
     ensure!(output.status.code() == Some(code), "`{}`: {}", process::typed(&command), output.status);
     ensure!(said.contains(says), "`{}` does not say: {says}", process::typed(&command));
     Ok(())
-}
-
-/// The ELF file of a firmware that is nothing but one segment of zeros.
-fn planted(load: u32, bytes: u32) -> Vec<u8> {
-    let (executable, arm, loaded, readable) = (2_u16, 40_u16, 1_u32, 4_u32);
-    let offset = (HEADER + PROGRAM) as u32;
-    // Executable and Linkable Format, figures 1-3 and 2-1: the file's header, then the segment's.
-    let mut file = b"\x7fELF\x01\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
-    file.extend([executable, arm].iter().flat_map(|half| half.to_le_bytes()));
-    file.extend([1, load, HEADER as u32, 0, 0].iter().flat_map(|word: &u32| word.to_le_bytes()));
-    let halves = [HEADER as u16, PROGRAM as u16, 1, 0, 0, 0];
-    file.extend(halves.iter().flat_map(|half| half.to_le_bytes()));
-    let words = [loaded, offset, load, load, bytes, bytes, readable, 4];
-    file.extend(words.iter().flat_map(|word| word.to_le_bytes()));
-    file.resize(file.len() + bytes as usize, 0);
-    file
 }

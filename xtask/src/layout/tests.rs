@@ -1,6 +1,4 @@
-//! Firmware that fits and firmware that does not, written for the tests with `object`.
-
-use object::write::elf::{FileHeader, ProgramHeader, Sym, Writer};
+//! Firmware that fits and firmware that does not.
 
 use super::*;
 
@@ -10,63 +8,10 @@ fn regions() -> Vec<Region> {
     vec![region("NVM", true, 0, 0x10_0000), region("RAM", false, 0x2000_0000, 0x2004_0000)]
 }
 
-/// Writes an ELF file with these segments, and the control block at `rtt`.
+/// A file with these segments, and the control block at `rtt`.
 fn elf(segments: &[Segment], rtt: Option<u64>) -> tempfile::NamedTempFile {
-    let mut bytes = Vec::new();
-    let mut writer = Writer::new(Endianness::Little, false, &mut bytes);
-    writer.reserve_file_header();
-    writer.reserve_program_headers(segments.len() as u32);
-    let offsets: Vec<_> = segments.iter().map(|segment| writer.reserve(segment.loaded as usize, 4)).collect();
-    let name = writer.add_string(RTT.as_bytes());
-    writer.reserve_null_symbol_index();
-    writer.reserve_symbol_index(None);
-    writer.reserve_symtab();
-    writer.reserve_strtab();
-    writer.reserve_null_section_index();
-    writer.reserve_symtab_section_index();
-    writer.reserve_strtab_section_index();
-    writer.reserve_shstrtab_section_index();
-    writer.reserve_shstrtab();
-    writer.reserve_section_headers();
-    let header =
-        FileHeader { os_abi: 0, abi_version: 0, e_type: 2, e_machine: EM_ARM, e_entry: 0, e_flags: 0 };
-    writer.write_file_header(&header).unwrap();
-    for (segment, &offset) in segments.iter().zip(&offsets) {
-        writer.write_program_header(&ProgramHeader {
-            p_type: PT_LOAD,
-            p_flags: 4,
-            p_offset: offset as u64,
-            p_vaddr: segment.address,
-            p_paddr: segment.load,
-            p_filesz: segment.loaded,
-            p_memsz: segment.bytes,
-            p_align: 4,
-        });
-    }
-    for (segment, &offset) in segments.iter().zip(&offsets) {
-        writer.pad_until(offset);
-        writer.write(&vec![0; segment.loaded as usize]);
-    }
-    writer.write_null_symbol();
-    let (st_name, st_value) = if let Some(rtt) = rtt { (Some(name), rtt) } else { (None, 0) };
-    let st_shndx = object::elf::SHN_ABS;
-    writer.write_symbol(&Sym {
-        name: st_name,
-        section: None,
-        st_info: 0x11,
-        st_other: 0,
-        st_shndx,
-        st_value,
-        st_size: 4,
-    });
-    writer.write_strtab();
-    writer.write_shstrtab();
-    writer.write_null_section_header();
-    writer.write_symtab_section_header(1);
-    writer.write_strtab_section_header();
-    writer.write_shstrtab_section_header();
     let file = tempfile::Builder::new().suffix(".elf").tempfile().unwrap();
-    fs::write(file.path(), bytes).unwrap();
+    fs::write(file.path(), planted::elf(segments, rtt)).unwrap();
     file
 }
 
