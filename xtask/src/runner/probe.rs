@@ -49,8 +49,11 @@ impl Probe {
     fn found(&self, code: Option<i32>, name: &str) -> anyhow::Result<String> {
         match code {
             Some(0) => Ok(name.trim().to_owned()),
-            Some(3) => bail!("no debug probe is connected: connect {}", self.connect),
-            Some(4) => bail!("the debug probe may not be opened: install its udev rule ({SETUP})"),
+            Some(3) => bail!(
+                "no debug probe is connected: connect {} (on Linux, install the udev rule of {SETUP} too)",
+                self.connect
+            ),
+            Some(4) => bail!("the debug probe may not be opened: install the udev rule of {SETUP}"),
             _ => bail!("debug probes cannot be looked for"),
         }
     }
@@ -106,7 +109,7 @@ mod tests {
         let probe = Probe { chip: "C".to_owned(), connect: "the connector J2".to_owned() };
         assert_eq!(probe.found(Some(0), "J-Link\n").unwrap(), "J-Link");
         let said = |code| probe.found(code, "").unwrap_err().to_string();
-        assert_eq!(said(Some(3)), "no debug probe is connected: connect the connector J2");
+        assert!(said(Some(3)).starts_with("no debug probe is connected: connect the connector J2 (on Linux"));
         assert!(said(Some(4)).contains("udev rule"), "{}", said(Some(4)));
         assert_eq!(said(None), "debug probes cannot be looked for");
     }
