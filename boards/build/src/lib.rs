@@ -37,9 +37,14 @@ pub fn emit() {
     }
 }
 
+/// Programs that report; the classifier does not, and defmt's logger, which can panic, stays out of it.
+const REPORTING: &[&str] = &["run", "bench", "demo", "conformance"];
+
 /// Adds the link script of `defmt`, for firmware that reports with it.
 pub fn emit_defmt() {
-    println!("cargo::rustc-link-arg-bins=-Tdefmt.x");
+    for program in REPORTING {
+        println!("cargo::rustc-link-arg-bin={program}=-Tdefmt.x");
+    }
 }
 
 fn emit_all() -> Result<(), String> {
