@@ -2,4 +2,7 @@
 
 fn main() {
     board_build::emit();
+    if cfg!(feature = "defmt") {
+        board_build::emit_defmt();
+    }
 }

@@ -15,6 +15,7 @@
 
 mod case;
 pub mod cases;
+pub mod frame;
 pub mod image;
 mod mismatch;
 pub mod oracle;

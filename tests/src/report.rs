@@ -18,7 +18,7 @@ use core::fmt::{self, Display};
 /// One result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Line<'a> {
-    /// What the network gave for an image: `logits 3 -7 12 0`.
+    /// What the network gave for an image: `logits 3 [-7, 12, 0]`.
     Logits {
         /// The image's number, from 0.
         image: u32,
@@ -76,7 +76,7 @@ pub enum Line<'a> {
 pub enum Logits<'a> {
     /// As the network gave them.
     Values(&'a [i8]),
-    /// As they stand in a line.
+    /// As they stand in a line, between the brackets.
     Text(&'a str),
 }
 
@@ -91,7 +91,8 @@ impl<'a> Line<'a> {
         match word {
             "logits" => {
                 let (image, values) = rest.split_once(' ')?;
-                let whole = values.split(' ').all(|value| value.parse::<i8>().is_ok());
+                let values = values.strip_prefix('[')?.strip_suffix(']')?;
+                let whole = values.split(", ").all(|value| value.parse::<i8>().is_ok());
                 let values = Logits::Text(values);
                 whole.then_some(Self::Logits { image: image.parse().ok()?, values })
             }
@@ -129,7 +130,7 @@ impl Logits<'_> {
             Self::Values(values) => (values, ""),
             Self::Text(text) => (&[][..], text),
         };
-        values.iter().copied().chain(text.split(' ').filter_map(|value| value.parse().ok()))
+        values.iter().copied().chain(text.split(", ").filter_map(|value| value.parse().ok()))
     }
 }
 
@@ -145,8 +146,11 @@ impl Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Logits { image, values } => {
-                write!(f, "logits {image}")?;
-                values.iter().try_for_each(|value| write!(f, " {value}"))
+                write!(f, "logits {image} [")?;
+                for (i, value) in values.iter().enumerate() {
+                    write!(f, "{}{value}", if i > 0 { ", " } else { "" })?;
+                }
+                f.write_str("]")
             }
             Self::Label { image, permille, label } => write!(f, "label {image} {permille} {label}"),
             Self::Op { count, checksum, name } => write!(f, "op {count} {checksum:08x} {name}"),
@@ -192,7 +196,7 @@ mod tests {
     #[test]
     fn text_is_as_written() {
         let line = Line::Logits { image: 7, values: Logits::Values(&[-128, 0, 127]) };
-        assert_eq!(line.to_string(), "logits 7 -128 0 127");
+        assert_eq!(line.to_string(), "logits 7 [-128, 0, 127]");
         assert_eq!(Failed("no plan").to_string(), "failed no plan");
     }
 
@@ -201,8 +205,9 @@ mod tests {
         let torn = [
             "logits",
             "logits 1",
-            "logits 1 2 x",
-            "logits 1 128",
+            "logits 1 [2, x]",
+            "logits 1 [128]",
+            "logits 1 [2, 3",
             "op 12 zz conv",
             "op 12",
             "total",

@@ -36,7 +36,7 @@ mod tests {
     fn the_first_difference_is_named() {
         let expected = [("a", 1), ("b", 2), ("c", 3)];
         let expected = expected.map(|(name, crc)| Trace { name: name.to_owned(), kind: "add", crc });
-        let op = |name: &str, checksum| OpBench { name: name.to_owned(), instructions: 9, checksum };
+        let op = |name: &str, checksum| OpBench { name: name.to_owned(), count: 9, checksum };
         assert!(compare(&expected, &[op("a", 1), op("b", 2), op("c", 3)]).is_ok());
         let error = compare(&expected, &[op("a", 1), op("b", 7), op("c", 8)]).unwrap_err().to_string();
         assert!(error.ends_with("first in b"), "{error}");

@@ -1,4 +1,4 @@
-//! `bench`: what a model costs on a board: instructions per operation, RAM, flash.
+//! `bench`: what a model costs on a board: instructions or cycles per operation, RAM, flash.
 
 use clap::Args;
 use comfy_table::CellAlignment;
@@ -14,7 +14,8 @@ use crate::table::{Table, thousands};
   cargo xtask bench --model resnet8-cifar10-w4a8 --board mps2-an386
   cargo xtask bench --model target/fourbit/resnet8-shapes-w4a8/resnet8-shapes-w4a8.fourbit --json
 
-Instructions are counted by the emulator, one image, from the int8 image to the logits. Code is what the
+Instructions are counted by the emulator, cycles by a chip, for one image, from the int8 image to the
+logits. Code is what the
 classifier adds to flash beside the artefact; the stack is its high-water mark. The input is drawn
 from a seed.")]
 pub(crate) struct Bench {
@@ -33,6 +34,8 @@ pub(crate) struct Report {
     pub(crate) artefact_sha256: String,
     pub(crate) board: String,
     pub(crate) instructions: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cycles: Option<u64>,
     pub(crate) arena_bytes: usize,
     pub(crate) stack_bytes: Option<usize>,
     pub(crate) code_bytes: Option<usize>,
@@ -61,6 +64,7 @@ pub(crate) fn measure(model: &Model, place: &Place, board: &str) -> anyhow::Resu
         artefact_sha256: model.sha256.clone(),
         board: board.to_owned(),
         instructions: cost.instructions,
+        cycles: cost.cycles,
         arena_bytes: cost.arena_bytes,
         stack_bytes: cost.stack_bytes,
         code_bytes: cost.code_bytes,
@@ -73,7 +77,8 @@ pub(crate) fn measure(model: &Model, place: &Place, board: &str) -> anyhow::Resu
 pub(crate) fn totals(report: &Report) -> Table {
     let mut table = Table::new([report.model.as_str(), report.board.as_str()]);
     let bytes = |n: Option<usize>| n.map_or("not measured".to_owned(), |n| thousands(n as u64));
-    table.row(["instructions", &report.instructions.map_or("not counted".to_owned(), thousands)]);
+    let count = report.cycles.or(report.instructions).map_or("not counted".to_owned(), thousands);
+    table.row([unit(report), &count]);
     table.row(["arena bytes", &bytes(Some(report.arena_bytes))]);
     table.row(["stack bytes", &bytes(report.stack_bytes)]);
     table.row(["code bytes", &bytes(report.code_bytes)]);
@@ -82,13 +87,19 @@ pub(crate) fn totals(report: &Report) -> Table {
     table
 }
 
-/// Instructions of each operation and its share.
+/// What was counted.
+fn unit(report: &Report) -> &'static str {
+    if report.cycles.is_some() { "cycles" } else { "instructions" }
+}
+
+/// Instructions or cycles of each operation and its share.
 pub(crate) fn ops(report: &Report) -> Table {
-    let mut table = Table::new(["op", "instructions", "share"]);
-    let total = report.instructions.unwrap_or(0).max(1) as f64;
+    let mut table = Table::new(["op", unit(report), "share"]);
+    let total = report.cycles.or(report.instructions).unwrap_or(0).max(1) as f64;
     for op in &report.ops {
-        let share = op.instructions.map_or(String::new(), |n| format!("{:.1} %", 100.0 * n as f64 / total));
-        table.row([&op.name, &op.instructions.map_or("-".to_owned(), thousands), &share]);
+        let count = op.cycles.or(op.instructions);
+        let share = count.map_or(String::new(), |n| format!("{:.1} %", 100.0 * n as f64 / total));
+        table.row([&op.name, &count.map_or("-".to_owned(), thousands), &share]);
     }
     table.align(1..3, CellAlignment::Right);
     table
@@ -105,16 +116,23 @@ mod tests {
             artefact_sha256: "0".into(),
             board: "sim".into(),
             instructions: None,
+            cycles: None,
             arena_bytes: 1,
             stack_bytes: None,
             code_bytes: None,
             artefact_bytes: 2,
-            ops: vec![OpCost { name: "conv1".into(), instructions: None }],
+            ops: vec![OpCost { name: "conv1".into(), instructions: None, cycles: None }],
         };
         let json = serde_json::to_value(&report).unwrap();
         let keys = ["model", "artefact_sha256", "board", "instructions", "arena_bytes", "stack_bytes"];
         assert!(keys.iter().chain(&["code_bytes", "artefact_bytes"]).all(|key| json.get(key).is_some()));
         assert!(json["instructions"].is_null() && json["ops"][0]["name"] == "conv1");
         assert!(ops(&report).to_string().ends_with("conv1             -"));
+        let op = OpCost { name: "conv1".into(), instructions: None, cycles: Some(5) };
+        let report = Report { cycles: Some(10), ops: vec![op], ..report };
+        assert_eq!(
+            ops(&report).to_string(),
+            "op     cycles   share\n---------------------\nconv1       5  50.0 %"
+        );
     }
 }

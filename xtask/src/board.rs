@@ -1,13 +1,10 @@
-//! Boards: what `board.toml` says of one, its firmware built and run.
+//! Boards: what `board.toml` says of one, and what its firmware reports.
 //!
-//! A board is a folder in `boards/`. Its firmware is built in a target folder of its own, with
-//! the artefact embedded; what it reports is read by [`crate::runner`].
+//! A board is a folder in `boards/`. [`crate::firmware`] builds its programs and
+//! [`crate::runner`] runs them.
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::Mutex;
 
 use anyhow::{Context, bail, ensure};
 use fourbit::kernels::Family;
@@ -18,8 +15,8 @@ use serde::Deserialize;
 
 use crate::failure::bad_input;
 use crate::model::Model;
-use crate::runner::{Emulator, Firmware};
-use crate::{elf, paths, process};
+use crate::runner::{Probe, Runner};
+use crate::{elf, paths};
 
 /// What `boards/NAME/board.toml` says; the board's build script reads the rest of it.
 #[derive(Clone, Debug, Deserialize)]
@@ -27,8 +24,12 @@ pub(crate) struct Board {
     /// The folder's name.
     pub(crate) name: String,
     kernels: Kernels,
-    memory: BTreeMap<String, Region>,
-    qemu: Emulator,
+    pub(crate) memory: BTreeMap<String, Region>,
+    #[serde(flatten)]
+    runner: Runner,
+    /// An emulated board's firmware reports with defmt instead of text.
+    #[serde(skip)]
+    pub(crate) frames: bool,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -37,9 +38,10 @@ enum Kernels {
     Portable,
 }
 
+/// A region of memory.
 #[derive(Clone, Copy, Debug, Deserialize)]
-struct Region {
-    bytes: usize,
+pub(crate) struct Region {
+    pub(crate) bytes: usize,
 }
 
 /// The programs in `boards/firmware`.
@@ -60,8 +62,8 @@ pub(crate) enum Program {
 /// What one image costs on a board.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Bench {
-    /// From the int8 image to the logits.
-    pub(crate) instructions: u64,
+    /// From the int8 image to the logits: instructions, or cycles where the board counts those.
+    pub(crate) count: u64,
     /// In the order of execution.
     pub(crate) ops: Vec<OpBench>,
     /// Of activations.
@@ -79,13 +81,14 @@ pub(crate) struct Bench {
 pub(crate) struct OpBench {
     /// In the artefact.
     pub(crate) name: String,
-    pub(crate) instructions: u64,
+    /// Instructions, or cycles where the board counts those.
+    pub(crate) count: u64,
     /// CRC-32 of the output.
     pub(crate) checksum: u32,
 }
 
 impl Program {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Run => "run",
             Self::Bench => "bench",
@@ -103,6 +106,12 @@ pub(crate) fn all() -> Vec<String> {
     let mut names: Vec<_> = boards.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.sort();
     names
+}
+
+/// The boards that are emulated.
+pub(crate) fn emulated() -> anyhow::Result<Vec<Board>> {
+    let boards = all().into_iter().map(|name| Board::load(&name)).collect::<anyhow::Result<Vec<_>>>()?;
+    Ok(boards.into_iter().filter(Board::is_emulated).collect())
 }
 
 impl Board {
@@ -123,6 +132,27 @@ impl Board {
         }
     }
 
+    /// Whether it needs no hardware.
+    pub(crate) fn is_emulated(&self) -> bool {
+        self.runner.is_emulator()
+    }
+
+    /// The same board, its firmware reporting with defmt.
+    pub(crate) fn with_frames(self) -> Self {
+        Self { frames: true, ..self }
+    }
+
+    /// The debug probe of a board that is flashed.
+    pub(crate) fn probe(&self) -> anyhow::Result<&Probe> {
+        match &self.runner {
+            Runner::Probe(probe) => Ok(probe),
+            Runner::Qemu(_) => Err(bad_input(format!(
+                "{0} is emulated and has nothing to flash: use `cargo xtask run --board {0}`",
+                self.name
+            ))),
+        }
+    }
+
     /// The logits of one image after the other; several emulators share the images.
     pub(crate) fn logits(&self, model: &Model, images: &[i8]) -> anyhow::Result<Vec<i8>> {
         let header = *model.artefact()?.header();
@@ -133,10 +163,11 @@ impl Board {
         let bar = ProgressBar::new(count as u64).with_prefix(self.name.clone());
         let style = ProgressStyle::with_template("{prefix} [{bar:30}] {pos}/{len} images, {eta} left");
         bar.set_style(style.context("the progress bar's template")?);
-        let share = count.div_ceil(rayon::current_num_threads()).max(1) * elements;
+        let runs = if self.is_emulated() { rayon::current_num_threads() } else { 1 };
+        let share = count.div_ceil(runs).max(1) * elements;
         let parts = images.par_chunks(share).map(|images| {
             let mut logits = Vec::new();
-            self.qemu.run(&firmware, images, false, |line| {
+            self.runner.run(&firmware, images, false, |line| {
                 if let Line::Logits { values, .. } = line {
                     logits.extend(values.iter());
                     bar.inc(1);
@@ -160,7 +191,7 @@ impl Board {
     pub(crate) fn labels(&self, model: &Model, images: &[i8]) -> anyhow::Result<Vec<(String, u32)>> {
         let firmware = self.firmware(Program::Demo, Some(model))?;
         let mut labels = Vec::new();
-        self.qemu.run(&firmware, images, false, |line| {
+        self.runner.run(&firmware, images, false, |line| {
             if let Line::Label { permille, label, .. } = line {
                 labels.push((label.to_owned(), permille));
             }
@@ -173,19 +204,19 @@ impl Board {
         let classifier = self.firmware(Program::Classifier, Some(model))?;
         let mut bench = Bench { code_bytes: elf::code_bytes(&classifier.elf)?, ..Bench::default() };
         let firmware = self.firmware(Program::Bench, Some(model))?;
-        self.qemu.run(&firmware, &[], true, |line| match line {
-            Line::Total { count } => bench.instructions = count,
+        self.runner.run(&firmware, &[], true, |line| match line {
+            Line::Total { count } => bench.count = count,
             Line::Memory { arena_bytes, stack_bytes } => {
                 bench.arena_bytes = arena_bytes as usize;
                 bench.stack_bytes = stack_bytes as usize;
             }
             Line::Op { count, checksum, name } => {
-                bench.ops.push(OpBench { name: name.to_owned(), instructions: count, checksum });
+                bench.ops.push(OpBench { name: name.to_owned(), count, checksum });
             }
             Line::Logits { values, .. } => bench.logits = values.iter().collect(),
             _ => {}
         })?;
-        ensure!(bench.instructions > 0 && !bench.ops.is_empty(), "{} counted nothing", self.name);
+        ensure!(bench.count > 0 && !bench.ops.is_empty(), "{} counted nothing", self.name);
         Ok(bench)
     }
 
@@ -193,7 +224,7 @@ impl Board {
     pub(crate) fn conformance(&self) -> anyhow::Result<Vec<(String, u32)>> {
         let firmware = self.firmware(Program::Conformance, None)?;
         let mut suites = Vec::new();
-        self.qemu.run(&firmware, &[], false, |line| {
+        self.runner.run(&firmware, &[], false, |line| {
             if let Line::Passed { cases, suite } = line {
                 suites.push((suite.to_owned(), cases));
             }
@@ -204,117 +235,6 @@ impl Board {
         }
         Ok(suites)
     }
-
-    /// Whether the classifier, with a camera, links although its panic handler calls what exists nowhere.
-    pub(crate) fn cannot_panic(&self) -> anyhow::Result<()> {
-        let mut command = self.cargo("build", None);
-        command.args(["--bin", Program::Classifier.name(), "--features", "camera"]);
-        process::run(&mut command).context("a panic is linked into the classifier")
-    }
-
-    /// Whether a classifier with a panic planted in it is refused by the linker for that reason.
-    pub(crate) fn planted_panic_is_found(&self) -> anyhow::Result<()> {
-        let mut command = self.cargo("build", None);
-        command.args(["--bin", Program::Classifier.name(), "--features", "planted-panic"]);
-        refused(&mut command, "a_panic_is_linked")
-    }
-
-    /// Whether a firmware with a corrupt artefact does not build, for that reason.
-    pub(crate) fn corrupt_artefact_is_found(&self, model: &Model) -> anyhow::Result<()> {
-        let mut bytes = model.bytes().to_vec();
-        let last = bytes.last_mut().context("an artefact has bytes")?;
-        *last ^= 1;
-        let file = tempfile::Builder::new().suffix(".fourbit").tempfile()?;
-        fs::write(file.path(), &bytes).context("cannot write the corrupt artefact")?;
-        let mut command = self.cargo("build", None);
-        command.args(["--bin", Program::Run.name()]).env("FOURBIT_MODEL", file.path());
-        refused(&mut command, "the embedded artefact is truncated, corrupt or of another version")
-    }
-
-    /// Checks the board's crates with clippy, warnings denied.
-    pub(crate) fn lint(&self, model: &Model) -> anyhow::Result<()> {
-        let mut command = self.cargo("clippy", Some(model));
-        command.args(["--package", &self.name, "--package", "board-support", "--", "-D", "warnings"]);
-        process::run(&mut command)
-    }
-
-    /// Builds a program, with an artefact embedded where it takes one.
-    fn firmware(&self, program: Program, model: Option<&Model>) -> anyhow::Result<Firmware> {
-        // One target folder: the file that a build leaves is copied before the next build starts.
-        static BUILDING: Mutex<()> = Mutex::new(());
-        let _building = BUILDING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(model) = model {
-            self.admit(model)?;
-        }
-        let mut command = self.cargo("build", model);
-        command.args(["--bin", program.name(), "--message-format", "json-render-diagnostics"]);
-        command.stdin(Stdio::null());
-        let output = command.stderr(Stdio::inherit()).output().context("cannot start cargo")?;
-        ensure!(
-            output.status.success(),
-            "the firmware `{}` for {} does not build",
-            program.name(),
-            self.name
-        );
-        let messages = String::from_utf8_lossy(&output.stdout);
-        let elf = messages.lines().rev().find_map(executable).context("cargo named no executable")?;
-        Firmware::new(&format!("{} on {}", program.name(), self.name), &elf)
-    }
-
-    /// Whether an artefact can run here at all.
-    fn admit(&self, model: &Model) -> anyhow::Result<()> {
-        let arena = model.artefact()?.header().arena_bytes(self.family());
-        if arena == 0 {
-            let (name, board) = (&model.name, &self.name);
-            return Err(bad_input(format!("{name} has no plan for {board}: compile it again")));
-        }
-        for (what, need, region) in [("artefact", model.bytes().len(), "FLASH"), ("arena", arena, "RAM")] {
-            let have = self.memory.get(region).map_or(0, |region| region.bytes);
-            if need > have {
-                let (name, board) = (&model.name, &self.name);
-                return Err(bad_input(format!(
-                    "the {what} of {name} has {need} bytes and {board} has {have} bytes of {region}: use a \
-                     smaller network"
-                )));
-            }
-        }
-        Ok(())
-    }
-
-    /// A cargo command in the board's folder, where its target and flags are configured.
-    fn cargo(&self, command: &str, model: Option<&Model>) -> Command {
-        let mut cargo = process::cargo([command, "--release"]);
-        cargo.current_dir(paths::root().join("boards").join(&self.name));
-        cargo.env("CARGO_TARGET_DIR", absolute(&paths::target().join("boards")));
-        // What this process was started with belongs to the host's build.
-        for variable in ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", "CARGO_BUILD_TARGET", "FOURBIT_MODEL"] {
-            cargo.env_remove(variable);
-        }
-        if let Some(model) = model {
-            cargo.env("FOURBIT_MODEL", absolute(model.path()));
-        }
-        cargo
-    }
-}
-
-/// Runs a build that must fail, and for a reason that it names.
-fn refused(command: &mut Command, reason: &str) -> anyhow::Result<()> {
-    let output = command.stdin(Stdio::null()).output().context("cannot start cargo")?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(!output.status.success(), "`{}` succeeds", process::typed(command));
-    ensure!(said.contains(reason), "`{}` fails for another reason: {said}", process::typed(command));
-    Ok(())
-}
-
-/// A path that means the same in another working folder.
-fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
-}
-
-/// The executable that one of cargo's messages names.
-fn executable(message: &str) -> Option<PathBuf> {
-    let message: serde_json::Value = serde_json::from_str(message).ok()?;
-    message.get("executable")?.as_str().map(PathBuf::from)
 }
 
 #[cfg(test)]
@@ -340,7 +260,7 @@ mod tests {
             let runner = config["target"][target]["runner"].as_array().unwrap().iter();
             let runner: Vec<_> = runner.map(|word| word.as_str().unwrap().to_owned()).collect();
             let board = Board::load(&name).unwrap();
-            assert_eq!(runner, board.qemu.words(true), "{name}");
+            assert_eq!(runner, board.runner.words(), "{name}");
         }
     }
 
@@ -351,10 +271,9 @@ mod tests {
     }
 
     #[test]
-    fn executables_are_read_from_messages() {
-        let message = r#"{"reason":"compiler-artifact","executable":"target/run"}"#;
-        assert_eq!(executable(message), Some(PathBuf::from("target/run")));
-        assert_eq!(executable(r#"{"reason":"compiler-artifact","executable":null}"#), None);
-        assert_eq!(executable("not json"), None);
+    fn only_a_board_with_a_probe_is_flashed() {
+        assert_eq!(Board::load("nrf52840-dk").unwrap().probe().unwrap().chip, "nRF52840_xxAA");
+        let error = Board::load("mps2-an386").unwrap().probe().unwrap_err().to_string();
+        assert!(error.starts_with("mps2-an386 is emulated and has nothing to flash"), "{error}");
     }
 }

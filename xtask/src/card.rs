@@ -109,9 +109,10 @@ impl Facts<'_> {
         rows.push(("arena", bytes(cost.arena_bytes)));
         rows.extend(cost.code_bytes.map(|n| ("code", bytes(n))));
         rows.extend(cost.stack_bytes.map(|n| ("stack", bytes(n))));
-        let board = format!("instructions per image on {}", report.board);
+        let board = |unit| format!("{unit} per image on {}", report.board);
         let mut rows: Vec<_> = rows.into_iter().map(|(what, figure)| (what.to_owned(), figure)).collect();
-        rows.extend(cost.instructions.map(|n| (board, thousands(n))));
+        rows.extend(cost.instructions.map(|n| (board("instructions"), thousands(n))));
+        rows.extend(cost.cycles.map(|n| (board("cycles"), thousands(n))));
         rows.push((
             format!("same logits on {}", report.board),
             format!("{} of {} images", report.board_equal, report.board_images),

@@ -14,10 +14,13 @@ mod describe;
 mod elf;
 mod eval;
 mod failure;
+mod firmware;
+mod flash;
 mod image_file;
 mod import;
 mod inspect;
 mod layers;
+mod layout;
 mod model;
 mod network;
 mod paths;
@@ -66,6 +69,7 @@ enum Command {
     Eval(eval::Eval),
     Run(run::Run),
     Bench(bench::Bench),
+    Flash(flash::Flash),
     Inspect(inspect::Inspect),
     Setup(setup::Setup),
     Ci(ci::Ci),
@@ -78,6 +82,7 @@ fn main() -> ExitCode {
         Command::Quantize(command) => command.run(cli.json),
         Command::Compile(command) => done(command.run(cli.json)),
         Command::Bench(command) => done(command.run(cli.json)),
+        Command::Flash(command) => done(command.run(cli.json)),
         Command::Train(command) => done(command.run(cli.json)),
         Command::Import(command) => done(command.run(cli.json)),
         Command::Eval(command) => done(command.run(cli.json)),

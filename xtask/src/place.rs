@@ -20,17 +20,23 @@ pub(crate) struct Cost {
     pub(crate) arena_bytes: usize,
     /// High-water mark.
     pub(crate) stack_bytes: Option<usize>,
-    /// Per image; none in the simulator.
+    /// Per image; none in the simulator and on a chip.
     pub(crate) instructions: Option<u64>,
+    /// Per image; on a chip only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cycles: Option<u64>,
 }
 
-/// Instructions of one operation; none in the simulator.
+/// What one operation takes; nothing is counted in the simulator.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct OpCost {
     /// Its name in the artefact.
     pub(crate) name: String,
-    /// For one image.
+    /// For one image; none on a chip.
     pub(crate) instructions: Option<u64>,
+    /// For one image, on a chip.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cycles: Option<u64>,
 }
 
 /// Where a network runs.
@@ -43,9 +49,16 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    /// The place that `--board` names.
+    /// The place that `--board` names; a board behind a debug probe must be connected.
     pub(crate) fn named(name: &str) -> anyhow::Result<Self> {
-        if name == "sim" { Ok(Self::Simulator) } else { Board::load(name).map(Self::Board) }
+        if name == "sim" {
+            return Ok(Self::Simulator);
+        }
+        let board = Board::load(name)?;
+        if !board.is_emulated() {
+            board.probe()?.find()?;
+        }
+        Ok(Self::Board(board))
     }
 
     /// What one image costs, and each operation in the order of execution. A board must compute
@@ -56,21 +69,29 @@ impl Place {
         match self {
             Self::Simulator => {
                 let names = (0..artefact.op_count()).filter_map(|i| Some(artefact.name(&artefact.op(i)?)));
-                let ops = names.map(|name| OpCost { name: name.to_owned(), instructions: None });
+                let ops =
+                    names.map(|name| OpCost { name: name.to_owned(), instructions: None, cycles: None });
                 let arena_bytes = artefact.header().arena_bytes(Family::Host);
                 Ok((Cost { artefact_bytes, arena_bytes, ..Cost::default() }, ops.collect()))
             }
             Self::Board(board) => {
                 let bench = board.bench(model)?;
                 agree::check(model, &bench).with_context(|| board.name.clone())?;
+                let counted =
+                    |count| if board.is_emulated() { (Some(count), None) } else { (None, Some(count)) };
+                let (instructions, cycles) = counted(bench.count);
                 let cost = Cost {
                     artefact_bytes,
                     code_bytes: Some(bench.code_bytes),
                     arena_bytes: bench.arena_bytes,
                     stack_bytes: Some(bench.stack_bytes),
-                    instructions: Some(bench.instructions),
+                    instructions,
+                    cycles,
                 };
-                let op = |op: OpBench| OpCost { name: op.name, instructions: Some(op.instructions) };
+                let op = |op: OpBench| {
+                    let (instructions, cycles) = counted(op.count);
+                    OpCost { name: op.name, instructions, cycles }
+                };
                 Ok((cost, bench.ops.into_iter().map(op).collect()))
             }
         }

@@ -114,6 +114,18 @@ fn names_and_data_that_do_not_exist() {
 }
 
 #[test]
+fn firmware_that_cannot_be_flashed() {
+    let said = refused(&["flash", "--board", "mps2-an386", "--model", "resnet8-shapes-w4a8"]);
+    assert!(said.starts_with("mps2-an386 is emulated and has nothing to flash: use "), "{said}");
+    let folder = Folder::new();
+    let text = folder.write("text.elf", b"no firmware");
+    for path in [text.as_str(), "no-such.elf"] {
+        let said = refused(&["flash", "--board", "nrf52840-dk", "--dry-run", "--elf", path]);
+        assert!(said.contains(path.rsplit('/').next().unwrap_or(path)), "{said}");
+    }
+}
+
+#[test]
 fn folders_of_images() {
     let folder = Folder::new();
     let root = folder.0.path().to_str().expect("UTF-8").to_owned();

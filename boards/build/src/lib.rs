@@ -37,6 +37,16 @@ pub fn emit() {
     }
 }
 
+/// Programs that report; the classifier does not, and defmt's logger, which can panic, stays out of it.
+const REPORTING: &[&str] = &["run", "bench", "demo", "conformance"];
+
+/// Adds the link script of `defmt`, for firmware that reports with it.
+pub fn emit_defmt() {
+    for program in REPORTING {
+        println!("cargo::rustc-link-arg-bin={program}=-Tdefmt.x");
+    }
+}
+
 fn emit_all() -> Result<(), String> {
     let out =
         PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set: run this from a build script")?);

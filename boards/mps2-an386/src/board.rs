@@ -1,6 +1,6 @@
 //! The MPS2 board with image AN386: a Cortex-M4 that QEMU emulates.
 //!
-//! Console, host file and exit go through semihosting. SysTick runs at the core's clock; with
+//! Results, the host's values and the exit go through semihosting. SysTick runs at the core's clock; with
 //! `-icount shift=0` an instruction takes a nanosecond, so ticks give instructions.
 
 #![no_std]
@@ -8,15 +8,16 @@
 use core::convert::Infallible;
 
 use board_support::Board;
-use board_support::semihosting::{self, File};
+use board_support::semihosting::{self, Stdin};
 use board_support::systick::{self, Instructions};
+#[cfg(feature = "defmt")]
+use defmt_semihosting as _;
 use embedded_hal::digital::{ErrorType, OutputPin};
+use fourbit_tests::frame::Receiver;
 
 /// The kernels of this core.
 pub type Active = fourbit::kernels::Reference;
 
-/// The file, in the emulator's working folder, that holds the host's values.
-const INPUT: &core::ffi::CStr = c"input.bin";
 /// LEDs of the FPGA's I/O block, a bit each.
 const FPGAIO_LED: *mut u32 = 0x4002_8000 as *mut u32;
 
@@ -25,22 +26,23 @@ const INSTRUCTIONS: Instructions = Instructions::at(clock_hz());
 /// The board, brought up.
 #[derive(Debug)]
 pub struct Device {
-    input: Option<File>,
+    stdin: Option<Stdin>,
+    values: Receiver,
     led: Led,
 }
 
 impl Board for Device {
+    #[cfg(not(feature = "defmt"))]
+    type Report = board_support::Console<semihosting::Terminal>;
+    #[cfg(feature = "defmt")]
+    type Report = board_support::Log;
     type Led = Led;
 
     fn start() -> Self {
         if let Some(peripherals) = cortex_m::Peripherals::take() {
             systick::start(peripherals.SYST);
         }
-        Self { input: File::open(INPUT), led: Led }
-    }
-
-    fn write(text: &str) {
-        semihosting::print(text);
+        Self { stdin: Stdin::open(), values: Receiver::new(), led: Led }
     }
 
     fn exit(passed: bool) -> ! {
@@ -48,7 +50,8 @@ impl Board for Device {
     }
 
     fn read(&mut self, values: &mut [i8]) -> usize {
-        self.input.as_mut().map_or(0, |file| file.read(values))
+        let receive = |bytes: &mut [u8]| self.stdin.as_mut().map_or(0, |stdin| stdin.read(bytes));
+        Self::expect(self.values.fill(values, receive))
     }
 
     fn count(&mut self) -> u64 {

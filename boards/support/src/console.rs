@@ -1,21 +1,39 @@
-//! Lines for the host, handed over in pieces instead of one call per character.
+//! Results as lines of text, handed over in pieces instead of one call per character.
 
 use core::fmt::{self, Display, Write};
 use core::marker::PhantomData;
 
-use crate::Board;
+use fourbit_tests::report::{Failed, Line};
 
-/// Gathers text and writes it in pieces; a line feed inside a line becomes a space.
-pub struct Console<B> {
-    piece: [u8; 120],
-    length: usize,
-    board: PhantomData<B>,
+use crate::Report;
+
+/// Where text goes.
+pub trait Sink {
+    /// Writes text for the host.
+    fn write(text: &str);
 }
 
-impl<B: Board> Console<B> {
+/// Gathers text and writes it in pieces; a line feed inside a line becomes a space.
+pub struct Console<S> {
+    piece: [u8; 120],
+    length: usize,
+    sink: PhantomData<S>,
+}
+
+impl<S: Sink> Report for Console<S> {
+    fn line(line: Line<'_>) {
+        Self::write(line);
+    }
+
+    fn failed(reason: impl Display) {
+        Self::write(Failed(reason));
+    }
+}
+
+impl<S: Sink> Console<S> {
     /// Writes one line.
-    pub fn line(line: impl Display) {
-        let mut console = Self { piece: [0; 120], length: 0, board: PhantomData };
+    fn write(line: impl Display) {
+        let mut console = Self { piece: [0; 120], length: 0, sink: PhantomData };
         // The console takes everything; an error would be the value's own.
         let _ = write!(console, "{line}");
         console.push(b'\n');
@@ -37,14 +55,14 @@ impl<B: Board> Console<B> {
         let piece = self.piece.get(..self.length).unwrap_or(&[]);
         let chunk = piece.utf8_chunks().next();
         let whole = chunk.map_or("", |chunk| chunk.valid());
-        B::write(whole);
+        S::write(whole);
         let written = whole.len().max(usize::from(whole.is_empty()));
         self.piece.copy_within(written.min(self.length)..self.length, 0);
         self.length -= written.min(self.length);
     }
 }
 
-impl<B: Board> Write for Console<B> {
+impl<S: Sink> Write for Console<S> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for byte in text.bytes() {
             self.push(if byte == b'\n' { b' ' } else { byte });

@@ -1,13 +1,17 @@
 //! What firmware asks of a board, and the parts that boards share.
 //!
-//! [`Board`] is the contract: a console for report lines, values from the host, a counter, a lamp,
-//! an end. The rest is what boards are made of: [`semihosting`] (console and files of an
-//! emulator), [`systick`] (a counter), [`stack`] (how deep a call goes), [`OpCosts`] (what each
-//! operation of a network takes). All `unsafe` code of the firmware is here and in the boards.
+//! [`Board`] is the contract: a way for results to the host and for values from it, a counter, a
+//! lamp, an end. The rest is what boards are made of: [`Console`] and `Log` (results as text, and
+//! with the feature `defmt` as frames), [`semihosting`] (pipes to a host, an exit), [`systick`] and
+//! [`cycles`] (counters), [`stack`] (how deep a call goes), [`OpCosts`] (what each operation of a
+//! network takes). All `unsafe` code of the firmware is here and in the boards.
 
 #![no_std]
 
 mod console;
+pub mod cycles;
+#[cfg(feature = "defmt")]
+mod log;
 mod observer;
 pub mod semihosting;
 pub mod stack;
@@ -16,21 +20,31 @@ pub mod systick;
 use core::fmt::Display;
 
 use embedded_hal::digital::OutputPin;
-use fourbit_tests::report::{Failed, Line};
+use fourbit_tests::report::Line;
 
-pub use console::Console;
+pub use console::{Console, Sink};
+#[cfg(feature = "defmt")]
+pub use log::Log;
 pub use observer::{OpCosts, overhead};
+
+/// How results reach the host.
+pub trait Report {
+    /// Reports a result.
+    fn line(line: Line<'_>);
+
+    /// Reports why the firmware cannot go on.
+    fn failed(reason: impl Display);
+}
 
 /// A board, brought up.
 pub trait Board: Sized {
+    /// How results reach the host.
+    type Report: Report;
     /// A lamp, on while a network runs.
     type Led: OutputPin;
 
     /// Brings the board up; to be called once.
     fn start() -> Self;
-
-    /// Writes text for the host.
-    fn write(text: &str);
 
     /// Ends the firmware and tells the host how.
     fn exit(passed: bool) -> !;
@@ -46,7 +60,7 @@ pub trait Board: Sized {
 
     /// Reports a result.
     fn report(line: Line<'_>) {
-        Console::<Self>::line(line);
+        Self::Report::line(line);
     }
 
     /// Reports that everything was done and ends the firmware.
@@ -57,7 +71,7 @@ pub trait Board: Sized {
 
     /// Reports why the firmware cannot go on, and ends it.
     fn failed(reason: impl Display) -> ! {
-        Console::<Self>::line(Failed(reason));
+        Self::Report::failed(reason);
         Self::exit(false)
     }
 

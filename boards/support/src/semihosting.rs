@@ -1,14 +1,19 @@
-//! Arm semihosting: console, a file of the host, and an exit code, through a debugger or emulator.
+//! Arm semihosting: a console, the host's standard input, and an exit code, through a debugger or
+//! emulator.
 //!
 //! Without one attached, every call is a fault. After Arm's *Semihosting for AArch32 and AArch64*.
 
 use core::ffi::CStr;
+
+use crate::Sink;
 
 const SYS_OPEN: usize = 0x01;
 const SYS_WRITE0: usize = 0x04;
 const SYS_READ: usize = 0x06;
 const SYS_EXIT_EXTENDED: usize = 0x20;
 
+/// Name under which [`SYS_OPEN`] gives the console; read, it is the standard input.
+const STDIN: &CStr = c":tt";
 /// Mode of [`SYS_OPEN`]: `rb`.
 const READ_BINARY: usize = 1;
 /// Reason of [`SYS_EXIT_EXTENDED`]: the application ended by itself.
@@ -16,15 +21,20 @@ const APPLICATION_EXIT: usize = 0x2_0026;
 /// Bytes handed over at a time.
 const PIECE: usize = 128;
 
-/// Writes text to the console.
-pub fn print(text: &str) {
-    for part in text.as_bytes().chunks(PIECE) {
-        let mut piece = [0; PIECE + 1];
-        for (to, from) in piece.iter_mut().zip(part) {
-            *to = *from;
+/// The debugger's or emulator's console.
+#[derive(Debug)]
+pub struct Terminal;
+
+impl Sink for Terminal {
+    fn write(text: &str) {
+        for part in text.as_bytes().chunks(PIECE) {
+            let mut piece = [0; PIECE + 1];
+            for (to, from) in piece.iter_mut().zip(part) {
+                *to = *from;
+            }
+            // SAFETY: the piece is longer than the part, so it ends with a zero byte.
+            unsafe { call(SYS_WRITE0, piece.as_ptr().addr()) };
         }
-        // SAFETY: the piece is longer than the part, so it ends with a zero byte.
-        unsafe { call(SYS_WRITE0, piece.as_ptr().addr()) };
     }
 }
 
@@ -37,28 +47,28 @@ pub fn exit(code: u8) -> ! {
     }
 }
 
-/// A file of the host, open for reading.
+/// The host's standard input.
 #[derive(Debug)]
-pub struct File {
+pub struct Stdin {
     handle: usize,
 }
 
-impl File {
-    /// Opens a file in the emulator's working folder.
-    pub fn open(name: &CStr) -> Option<Self> {
-        let block = [name.as_ptr().addr(), READ_BINARY, name.count_bytes()];
+impl Stdin {
+    /// Opens it.
+    pub fn open() -> Option<Self> {
+        let block = [STDIN.as_ptr().addr(), READ_BINARY, STDIN.count_bytes()];
         // SAFETY: the block has the three words that the call reads; the name ends with a zero byte.
         let handle = unsafe { call(SYS_OPEN, block.as_ptr().addr()) };
         (handle != usize::MAX).then_some(Self { handle })
     }
 
-    /// Reads up to `values.len()` bytes; gives how many there were.
-    pub fn read(&mut self, values: &mut [i8]) -> usize {
-        let block = [self.handle, values.as_mut_ptr().addr(), values.len()];
+    /// Waits for bytes and reads up to `bytes.len()`; gives how many there were, 0 at the end.
+    pub fn read(&mut self, bytes: &mut [u8]) -> usize {
+        let block = [self.handle, bytes.as_mut_ptr().addr(), bytes.len()];
         // SAFETY: the block has the three words that the call reads, and the host writes at most
         // the given length into the buffer, which is ours alone.
         let missing = unsafe { call(SYS_READ, block.as_ptr().addr()) };
-        values.len().saturating_sub(missing)
+        bytes.len().saturating_sub(missing)
     }
 }
 

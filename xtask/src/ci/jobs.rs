@@ -7,7 +7,7 @@ use fourbit_models::dataset::{Kind, Split};
 use fourbit_models::scheme::Setting;
 use fourbit_models::simulate;
 
-use super::{Context, Tally};
+use super::{Context, Tally, flash};
 use crate::board::Board;
 use crate::failure::Missing;
 use crate::model::Model;
@@ -47,6 +47,11 @@ pub(crate) const JOBS: &[Job] = &[
     },
     Job { name: "qemu", about: "every board: its kernels' suites, the simulator's logits", run: qemu },
     Job {
+        name: "flash",
+        about: "firmware for boards with a probe fits them, and defmt's frames are decoded, without hardware",
+        run: flash::job,
+    },
+    Job {
         name: "quantize",
         about: "the whole path from images to a board, and its accuracies",
         run: quantize,
@@ -61,7 +66,8 @@ pub(crate) const JOBS: &[Job] = &[
 ];
 
 /// Where `cargo` runs: the workspaces of the repository.
-const MANIFESTS: &[&str] = &["Cargo.toml", "boards/Cargo.toml", "tests/fuzz/Cargo.toml"];
+const MANIFESTS: &[&str] =
+    &["Cargo.toml", "boards/Cargo.toml", "tests/fuzz/Cargo.toml", "xtask/probe/Cargo.toml"];
 
 /// The selection of packages and features that every host build uses, so that Burn and all
 /// dependencies are built once.
@@ -187,8 +193,8 @@ fn qemu(_: &Context) -> anyhow::Result<Tally> {
     let images = Kind::Shapes.load(None, Split::All)?.test.first(IMAGES);
     let values = simulate::values(&images.pixels);
     let mut tally = Tally::default();
-    for name in board::all() {
-        let board = Board::load(&name)?;
+    for board in board::emulated()? {
+        let name = &board.name;
         match board.conformance() {
             Ok(suites) => {
                 for (suite, cases) in suites {
@@ -199,24 +205,25 @@ fn qemu(_: &Context) -> anyhow::Result<Tally> {
             failed => tally += Tally::one(failed.map(|_| ())),
         }
         for setting in Setting::ALL {
-            let same = || {
-                let model = Model::open(&format!("resnet8-shapes-{setting}"))?;
-                let (simulated, measured) =
-                    (place::simulate(&model, &values)?, board.logits(&model, &values)?);
-                ensure!(simulated.len() >= IMAGES, "{}: no logits", model.name);
-                ensure!(simulated == measured, "{}: other logits on {name}", model.name);
-                eprintln!("{}: {IMAGES} images, the same bytes on {name}", model.name);
-                Ok(())
-            };
-            tally += Tally::one(same());
+            tally += Tally::one(same_logits(&board, &format!("resnet8-shapes-{setting}"), &values));
         }
         tally += Tally::one(demo(&board, &values));
     }
     Ok(tally)
 }
 
+/// A board gives the simulator's logits of some images.
+pub(super) fn same_logits(board: &Board, model: &str, values: &[i8]) -> anyhow::Result<()> {
+    let model = Model::open(model)?;
+    let (simulated, measured) = (place::simulate(&model, values)?, board.logits(&model, values)?);
+    ensure!(!simulated.is_empty(), "{model}: no logits", model = model.name);
+    ensure!(simulated == measured, "{}: other logits on {}", model.name, board.name);
+    eprintln!("{}: the same bytes on {}", model.name, board.name);
+    Ok(())
+}
+
 /// The demo names the simulator's best class of some images.
-fn demo(board: &Board, values: &[i8]) -> anyhow::Result<()> {
+pub(super) fn demo(board: &Board, values: &[i8]) -> anyhow::Result<()> {
     let model = Model::open(&format!("resnet8-shapes-{}", Setting::W4a8))?;
     let artefact = model.artefact()?;
     let (elements, classes) =
@@ -240,7 +247,8 @@ fn quantize(_: &Context) -> anyhow::Result<Tally> {
 
 fn budgets(context: &Context) -> anyhow::Result<Tally> {
     let mut tally = Tally::default();
-    for board in &board::all() {
+    for emulated in board::emulated()? {
+        let board = &emulated.name;
         let place = Place::named(board)?;
         for name in paths::published() {
             let check = || {
@@ -281,7 +289,7 @@ fn beside(manifest: &str, args: &[&str]) -> Command {
 }
 
 /// Runs tests and counts them by cargo's result lines.
-fn counted(command: &mut Command) -> anyhow::Result<Tally> {
+pub(super) fn counted(command: &mut Command) -> anyhow::Result<Tally> {
     let mut tally = Tally::default();
     let status = process::follow(command, |line| tally.see(line))?;
     if tally == Tally::default() || (!status.success() && tally.failed == 0) {

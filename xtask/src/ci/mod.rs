@@ -4,6 +4,7 @@
 //! `N passed, N failed, N skipped`, over all of them, and a job that could not run is a failure
 //! unless the caller allows it.
 
+mod flash;
 mod jobs;
 mod tally;
 

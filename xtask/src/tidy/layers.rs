@@ -7,7 +7,8 @@ const CRATES: &[(&str, &[&str])] = &[
     ("runtime/src/", &["fourbit_models", "fourbit_tests", "xtask", "burn::"]),
     ("models/src/", &["fourbit_tests", "xtask"]),
     ("tests/src/", &["fourbit_models", "xtask", "burn::", "std::"]),
-    ("xtask/src/", &["burn::"]),
+    ("xtask/src/", &["burn::", "probe_rs::", "defmt_decoder::"]),
+    ("xtask/probe/", &["fourbit::", "fourbit_models", "fourbit_tests", "burn::"]),
     ("boards/", &["fourbit_models", "xtask", "burn::"]),
 ];
 
