@@ -80,8 +80,10 @@ pub(crate) struct OpBench {
     /// In the artefact.
     pub(crate) name: String,
     pub(crate) instructions: u64,
-    /// CRC-32 of the output.
+    /// CRC-32 of the output: of the sum where an add was computed with it.
     pub(crate) checksum: u32,
+    /// The add's name.
+    pub(crate) fused: Option<String>,
 }
 
 impl Program {
@@ -179,8 +181,9 @@ impl Board {
                 bench.arena_bytes = arena_bytes as usize;
                 bench.stack_bytes = stack_bytes as usize;
             }
-            Line::Op { count, checksum, name } => {
-                bench.ops.push(OpBench { name: name.to_owned(), instructions: count, checksum });
+            Line::Op { count, checksum, name, fused } => {
+                let (name, fused) = (name.to_owned(), fused.map(str::to_owned));
+                bench.ops.push(OpBench { name, instructions: count, checksum, fused });
             }
             Line::Logits { values, .. } => bench.logits = values.iter().collect(),
             _ => {}

@@ -70,7 +70,10 @@ impl Place {
                     stack_bytes: Some(bench.stack_bytes),
                     instructions: Some(bench.instructions),
                 };
-                let op = |op: OpBench| OpCost { name: op.name, instructions: Some(op.instructions) };
+                let op = |op: OpBench| {
+                    let name = op.fused.map_or(op.name.clone(), |add| format!("{} + {add}", op.name));
+                    OpCost { name, instructions: Some(op.instructions) }
+                };
                 Ok((cost, bench.ops.into_iter().map(op).collect()))
             }
         }
