@@ -4,7 +4,7 @@
 //! int8 logits that every board gives. The reference kernels can be asked for instead of the
 //! fast ones, and a trace tells the first operation in which two runs differ.
 
-use fourbit::kernels::{Host, Kernels, Reference, TensorRef};
+use fourbit::kernels::{Family, Host, Kernels, Reference, TensorRef};
 use fourbit::{Artefact, Event, Observer, Session, SessionError, crc32};
 use rayon::prelude::*;
 
@@ -117,7 +117,7 @@ impl<'a> Simulator<'a> {
         let parts = images.par_chunks(share * image).zip(logits.par_chunks_mut(share * classes));
         let run = |(images, logits): (&[i8], &mut [i8])| {
             let pairs = images.chunks_exact(image).zip(logits.chunks_exact_mut(classes));
-            self.run_all(pairs, &mut ())
+            self.run_all(self.family(), pairs, &mut ())
         };
         parts.try_for_each(run).map_err(SimulateError::Session)?;
         Ok(logits)
@@ -127,7 +127,8 @@ impl<'a> Simulator<'a> {
     pub fn trace(&self, image: &[i8]) -> Result<Vec<Trace>, SimulateError> {
         let mut tracer = Tracer(Vec::new());
         let mut logits = vec![0; usize::from(self.artefact.header().logits)];
-        self.run_all([(image, &mut logits[..])].into_iter(), &mut tracer).map_err(SimulateError::Session)?;
+        self.run_all(Family::Host, [(image, &mut logits[..])].into_iter(), &mut tracer)
+            .map_err(SimulateError::Session)?;
         Ok(tracer.0)
     }
 
@@ -135,7 +136,8 @@ impl<'a> Simulator<'a> {
     pub fn activations(&self, image: &[i8]) -> Result<Vec<Vec<i32>>, SimulateError> {
         let mut steps = Steps(Vec::new());
         let mut logits = vec![0; usize::from(self.artefact.header().logits)];
-        self.run_all([(image, &mut logits[..])].into_iter(), &mut steps).map_err(SimulateError::Session)?;
+        self.run_all(Family::Host, [(image, &mut logits[..])].into_iter(), &mut steps)
+            .map_err(SimulateError::Session)?;
         Ok(steps.0)
     }
 
@@ -158,29 +160,39 @@ impl<'a> Simulator<'a> {
         Ok(Evaluation { images: labels.len(), correct, confusion, logits })
     }
 
-    /// Runs pairs of image and logits in one session.
+    /// The plan that the kernels are made for.
+    fn family(&self) -> Family {
+        match self.backend {
+            Backend::Reference => Reference::FAMILY,
+            Backend::Host => Host::FAMILY,
+        }
+    }
+
+    /// Runs pairs of image and logits in one session under the plan of a family.
     fn run_all<'p>(
         &self,
+        family: Family,
         pairs: impl Iterator<Item = (&'p [i8], &'p mut [i8])>,
         observer: &mut impl Observer,
     ) -> Result<(), SessionError> {
         match self.backend {
-            Backend::Reference => self.session(Reference, pairs, observer),
+            Backend::Reference => self.session(family, Reference, pairs, observer),
             Backend::Host => {
                 let mut patch = vec![0; Host::patch_len(&self.artefact)];
-                self.session(Host::new(&self.weights, &mut patch), pairs, observer)
+                self.session(family, Host::new(&self.weights, &mut patch), pairs, observer)
             }
         }
     }
 
     fn session<'p, K: Kernels>(
         &self,
+        family: Family,
         kernels: K,
         mut pairs: impl Iterator<Item = (&'p [i8], &'p mut [i8])>,
         observer: &mut impl Observer,
     ) -> Result<(), SessionError> {
-        let mut arena = AlignedBytes::zeroed(self.artefact.header().arena_bytes(K::FAMILY));
-        let mut session = Session::new(&self.artefact, kernels, arena.bytes_mut())?;
+        let mut arena = AlignedBytes::zeroed(self.artefact.header().arena_bytes(family));
+        let mut session = Session::planned(&self.artefact, family, kernels, arena.bytes_mut())?;
         pairs.try_for_each(|(image, logits)| session.run_observed(image, logits, observer))
     }
 }
@@ -208,7 +220,7 @@ pub fn best(logits: &[i8]) -> usize {
     best
 }
 
-/// Notes every output.
+/// Notes every output, under a plan that keeps tensors whole.
 struct Tracer(Vec<Trace>);
 
 impl Observer for Tracer {
@@ -220,14 +232,14 @@ impl Observer for Tracer {
     }
 }
 
-/// Keeps every output.
+/// Keeps every output, under a plan that keeps tensors whole.
 struct Steps(Vec<Vec<i32>>);
 
 impl Observer for Steps {
     fn begin(&mut self, _event: &Event<'_>) {}
 
     fn end(&mut self, event: &Event<'_>) {
-        let TensorRef { data, shape, dtype, zero_point } = event.output;
+        let TensorRef { data, shape, dtype, zero_point, .. } = event.output;
         let rows = data.chunks_exact(dtype.row_bytes(shape.channels));
         let step = |row, channel| dtype.get(row, channel) - zero_point;
         self.0.push(rows.flat_map(|row| (0..shape.channels).map(move |i| step(row, i))).collect());

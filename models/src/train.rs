@@ -19,7 +19,7 @@ use std::time::Instant;
 
 use burn::tensor::Device;
 
-use crate::calibrate::{calibrate, calibration_images};
+use crate::calibrate::calibration_images;
 use crate::config::{Config, ConfigError, Precision};
 use crate::dataset::{Dataset, DatasetError, Images};
 use crate::fold::folded_graph;
@@ -27,6 +27,7 @@ use crate::graph::Graph;
 use crate::graph_file::{GraphFileError, write_beside};
 use crate::metrics::{Epoch, Metrics};
 use crate::nets::transfer;
+use crate::ptq;
 use crate::qat::{Network, NetworkError};
 use crate::quantize::QuantizeError;
 use agreement::AgreementError;
@@ -75,9 +76,9 @@ pub enum TrainError {
     /// The graph cannot be trained.
     #[error(transparent)]
     Network(#[from] NetworkError),
-    /// The float network to start from cannot be calibrated.
+    /// The float network to start from cannot be quantized.
     #[error(transparent)]
-    Calibrate(#[from] QuantizeError),
+    Quantize(#[from] QuantizeError),
     /// The trained network cannot be compared with its artefact.
     #[error(transparent)]
     Agreement(#[from] AgreementError),
@@ -233,7 +234,8 @@ fn start(config: &Config, dataset: &Dataset) -> Result<Graph, TrainError> {
         Precision::Quantized(setting) => {
             let float = given.ok_or(TrainError::NoInit { setting: setting.name() })?;
             let images = calibration_images(&dataset.train, config.seed);
-            Ok(calibrate(&folded_graph(&float), setting, &images)?)
+            eprintln!("quantizing without training first, with {} images", images.len());
+            Ok(ptq::quantize(&float, setting, &images, &mut |_, _| {})?)
         }
     }
 }

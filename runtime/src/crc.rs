@@ -21,6 +21,33 @@ pub const fn crc32(bytes: &[u8]) -> u32 {
     crc32_parts(bytes, &[])
 }
 
+/// CRC-32 of bytes that come piece by piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crc32(u32);
+
+impl Crc32 {
+    /// Of no bytes yet.
+    pub const fn new() -> Self {
+        Self(!0)
+    }
+
+    /// Takes the next bytes.
+    pub const fn update(self, bytes: &[u8]) -> Self {
+        Self(update(self.0, bytes))
+    }
+
+    /// Of all bytes so far.
+    pub const fn value(self) -> u32 {
+        !self.0
+    }
+}
+
+impl Default for Crc32 {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// CRC-32 of two slices, one after the other.
 pub(crate) const fn crc32_parts(first: &[u8], second: &[u8]) -> u32 {
     !update(update(!0, first), second)
@@ -45,5 +72,6 @@ mod tests {
         assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
         assert_eq!(crc32_parts(b"1234", b"56789"), 0xCBF4_3926);
         assert_eq!(crc32(b""), 0);
+        assert_eq!(Crc32::new().update(b"123").update(b"").update(b"456789").value(), 0xCBF4_3926);
     }
 }

@@ -36,7 +36,7 @@ pub mod session;
 pub mod shape;
 
 pub use artefact::{Aligned, Artefact, HeaderError, ParseError, Verified};
-pub use crc::crc32;
+pub use crc::{Crc32, crc32};
 pub use session::{Event, Observer, Session, SessionError};
 
 /// Memory for activations: `N` bytes at a 16-aligned address.

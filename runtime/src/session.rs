@@ -1,14 +1,19 @@
 //! Runs an artefact: walks its operations over the caller's arena.
 //!
-//! Takes an int8 image, gives int8 logits. The kernels are the ones that the caller names; an
-//! observer may look at every operation. Nothing is allocated and nothing is kept between runs
-//! but the buffers.
+//! Takes an int8 image, gives int8 logits. Operations run in the plan's groups, whole or some rows
+//! at a time. The kernels are the ones that the caller names; an observer may look at every
+//! operation. Nothing is allocated and nothing is kept between runs but the buffers.
+
+mod place;
 
 use core::fmt;
 use core::ops::Range;
 
-use crate::artefact::{Artefact, Op, OpRecord, Plan, TensorInfo};
-use crate::kernels::{Add, Addend, Kernels, Pool, TensorMut, TensorRef};
+use crate::artefact::schedule::{Call, Schedule};
+use crate::artefact::{AddRecord, Artefact, Choice, Fusion, Op, OpRecord, Plan, replaces};
+use crate::crc::Crc32;
+use crate::kernels::{Add, ConvAdd, Family, Kernels, Pool, TensorRef, Window};
+use place::{Part, Place};
 
 /// A network ready to run: artefact, kernels, arena.
 #[derive(Debug)]
@@ -55,8 +60,8 @@ pub enum SessionError {
     },
 }
 
-/// An operation that is about to run or has run.
-#[derive(Clone, Copy, Debug)]
+/// An operation that is about to make some rows of its output, or has made them.
+#[derive(Clone, Debug)]
 pub struct Event<'a> {
     /// Its place in the execution order.
     pub index: usize,
@@ -64,15 +69,32 @@ pub struct Event<'a> {
     pub name: &'a str,
     /// The operation in the field's terms: `conv2d`.
     pub kind: &'static str,
-    /// Its output; before the operation has run, what lay in the arena.
+    /// The name of the add that a convolution computes in its epilogue; `output` is the sum then.
+    pub fused: Option<&'a str>,
+    /// The rows: all of them where the plan keeps tensors whole. Each row comes once, in order.
+    pub rows: Range<usize>,
+    /// A view in which these rows can be read; before the operation has run, what lay in the arena.
     pub output: TensorRef<'a>,
 }
 
-/// Looks at every operation: times it, checks its output.
+impl Event<'_> {
+    /// Whether the operation has made its last rows with these.
+    pub fn is_last(&self) -> bool {
+        self.rows.end == self.output.shape.height
+    }
+
+    /// Adds the bytes of these rows to a checksum: over all events of an operation it is that of
+    /// its whole output.
+    pub fn checksum(&self, crc: Crc32) -> Crc32 {
+        self.rows.clone().fold(crc, |crc, y| crc.update(self.output.row(y)))
+    }
+}
+
+/// Looks at every operation: times it, checks its output. Operations of one group take turns.
 pub trait Observer {
-    /// The operation is about to run.
+    /// The operation is about to make rows.
     fn begin(&mut self, event: &Event<'_>);
-    /// The operation has run.
+    /// The operation has made them.
     fn end(&mut self, event: &Event<'_>);
 }
 
@@ -85,7 +107,17 @@ impl Observer for () {
 impl<'a, K: Kernels> Session<'a, K> {
     /// Binds an artefact to kernels and an arena of at least the plan's bytes, 16-aligned.
     pub fn new(artefact: &'a Artefact<'a>, kernels: K, arena: &'a mut [u8]) -> Result<Self, SessionError> {
-        let plan = artefact.plan(K::FAMILY).ok_or(SessionError::NoPlan)?;
+        Self::planned(artefact, K::FAMILY, kernels, arena)
+    }
+
+    /// [`new`](Self::new) under the plan of another family: the same bits, other memory and speed.
+    pub fn planned(
+        artefact: &'a Artefact<'a>,
+        family: Family,
+        kernels: K,
+        arena: &'a mut [u8],
+    ) -> Result<Self, SessionError> {
+        let plan = artefact.plan(family).ok_or(SessionError::NoPlan)?;
         let (need, have) = (plan.arena_bytes(), arena.len());
         if have < need {
             return Err(SessionError::ArenaTooSmall { need, have });
@@ -119,149 +151,178 @@ impl<'a, K: Kernels> Session<'a, K> {
         }
         let (input, output) = (header.input, header.output);
         copy(image.iter().map(|&v| v as u8), self.bytes_of(input)?);
-        for index in 0..self.artefact.op_count() {
-            let op = self.artefact.op(index).ok_or(SessionError::Plan { op: index })?;
-            if let Some(event) = self.event(index, &op) {
-                observer.begin(&event);
+        let mut first = 0;
+        while first < self.artefact.op_count() {
+            let fault = |op| move || SessionError::Plan { op };
+            let mut schedule = Schedule::of(self.artefact, &self.plan, first).ok_or_else(fault(first))?;
+            while let Some(call) = schedule.next_call() {
+                let op = first + call.stage;
+                let step = self.step(op, &call).ok_or_else(fault(op))?;
+                if let Some(event) = self.event(&step) {
+                    observer.begin(&event);
+                }
+                self.execute(&step).ok_or_else(fault(op))?;
+                if let Some(event) = self.event(&step) {
+                    observer.end(&event);
+                }
+                schedule.finish(&call);
             }
-            self.step(index, &op).ok_or(SessionError::Plan { op: index })?;
-            if let Some(event) = self.event(index, &op) {
-                observer.end(&event);
-            }
+            first += schedule.stages().len().max(1);
         }
         copy_signed(self.bytes_of(output)?, logits);
         Ok(())
     }
 
-    /// Runs one operation.
-    fn step(&mut self, index: usize, record: &OpRecord) -> Option<()> {
+    /// What a call makes and where.
+    fn step(&self, index: usize, call: &Call) -> Option<Step> {
+        let record = self.artefact.op(index)?;
+        let choice = self.plan.choice(index)?;
+        let add = match choice.fusion {
+            Fusion::WithNext => Some(self.artefact.op(index + 1)?),
+            Fusion::None | Fusion::Done => None,
+        };
+        let output = self.place(add.as_ref().unwrap_or(&record).output)?;
+        Some(Step { index, record, choice, add, output, rows: call.rows.clone() })
+    }
+
+    /// Makes the rows of a step.
+    fn execute(&mut self, step: &Step) -> Option<()> {
+        let (record, output, rows) = (&step.record, &step.output, step.rows.clone());
         let input = self.place(record.input)?;
-        let output = self.place(record.output)?;
-        let choice = self.plan.choice(index);
-        let scratch = if choice.scratch_bytes == 0 { 0..0 } else { choice.scratch_range() };
+        let scratch = step.choice.scratch_range();
+        let part = |window: &Window| input.part(window.source_rows(rows.clone(), input.info.shape.height));
         match &record.op {
             Op::Conv2d(window, linear) => {
-                let [x, scratch, y] =
-                    self.arena.get_disjoint_mut([input.range(), scratch, output.range()]).ok()?;
+                let (x, y) = (part(window), output.part(rows.clone()));
                 let outputs = output.info.shape.channels;
-                let op = self.artefact.conv2d(*window, linear, input.view(x), outputs, false)?;
-                self.kernels.conv2d(&op, scratch, &mut output.view_mut(y));
+                if let Some(add) = &step.add {
+                    return self.fused(step, add, &input, x);
+                }
+                let [data, scratch, out] = self.arena.get_disjoint_mut([x.bytes, scratch, y.bytes]).ok()?;
+                let mut op =
+                    self.artefact.conv2d(*window, linear, input.info.view(data, x.ring), outputs, false)?;
+                op.kernel = step.choice.kernel;
+                self.kernels.conv2d(&op, rows, scratch, &mut output.info.view_mut(out, y.ring));
             }
             Op::DepthwiseConv2d(window, linear) => {
-                let [x, scratch, y] =
-                    self.arena.get_disjoint_mut([input.range(), scratch, output.range()]).ok()?;
+                let (x, y) = (part(window), output.part(rows.clone()));
                 let outputs = output.info.shape.channels;
-                let op = self.artefact.conv2d(*window, linear, input.view(x), outputs, true)?;
-                self.kernels.depthwise_conv2d(&op, scratch, &mut output.view_mut(y));
+                let [data, scratch, out] = self.arena.get_disjoint_mut([x.bytes, scratch, y.bytes]).ok()?;
+                let mut op =
+                    self.artefact.conv2d(*window, linear, input.info.view(data, x.ring), outputs, true)?;
+                op.kernel = step.choice.kernel;
+                self.kernels.depthwise_conv2d(&op, rows, scratch, &mut output.info.view_mut(out, y.ring));
             }
             Op::MatMul(linear) => {
-                let [x, scratch, y] =
-                    self.arena.get_disjoint_mut([input.range(), scratch, output.range()]).ok()?;
-                let op = self.artefact.matmul(linear, input.view(x), &output.info)?;
-                self.kernels.matmul(&op, scratch, &mut output.view_mut(y));
+                let (x, y) = (input.whole(), output.whole());
+                let [data, scratch, out] = self.arena.get_disjoint_mut([x.bytes, scratch, y.bytes]).ok()?;
+                let mut op = self.artefact.matmul(linear, input.info.view(data, x.ring), &output.info)?;
+                op.kernel = step.choice.kernel;
+                self.kernels.matmul(&op, scratch, &mut output.info.view_mut(out, y.ring));
             }
-            Op::Add(add) => {
-                let other = self.place(add.other)?;
-                let (a, b) = (input.range_unless(&output), other.range_unless(&output));
-                let (a, b, y) = addends(self.arena, a, b, output.range())?;
-                let addend = |data, place: &Place, rescale| Addend {
-                    data,
-                    dtype: place.info.dtype,
-                    zero_point: i32::from(place.info.zero_point),
-                    rescale,
-                };
-                let (a, b) = (addend(a, &input, add.a), addend(b, &other, add.b));
-                let op = Add { a, b, out: add.out, min: add.min, max: add.max };
-                self.kernels.add(&op, &mut output.view_mut(y));
-            }
-            Op::AvgPool2d(window) => {
-                let [x, y] = self.arena.get_disjoint_mut([input.range(), output.range()]).ok()?;
-                let op = Pool { input: input.view(x), window: *window };
-                self.kernels.avg_pool2d(&op, &mut output.view_mut(y));
-            }
-            Op::MaxPool2d(window) => {
-                let [x, y] = self.arena.get_disjoint_mut([input.range(), output.range()]).ok()?;
-                let op = Pool { input: input.view(x), window: *window };
-                self.kernels.max_pool2d(&op, &mut output.view_mut(y));
+            Op::Add(add) => self.add(step, add, &input)?,
+            Op::AvgPool2d(window) | Op::MaxPool2d(window) => {
+                let (x, y) = (part(window), output.part(rows.clone()));
+                let [data, out] = self.arena.get_disjoint_mut([x.bytes, y.bytes]).ok()?;
+                let op = Pool { input: input.info.view(data, x.ring), window: *window };
+                let out = &mut output.info.view_mut(out, y.ring);
+                match record.op {
+                    Op::AvgPool2d(_) => self.kernels.avg_pool2d(&op, rows, out),
+                    _ => self.kernels.max_pool2d(&op, rows, out),
+                }
             }
         }
+        Some(())
+    }
+
+    /// A convolution with the add behind it; `x` is what it reads of its input.
+    fn fused(&mut self, step: &Step, add: &OpRecord, input: &Place, x: Part) -> Option<()> {
+        let (Op::Conv2d(window, linear), Op::Add(constants)) = (&step.record.op, &add.op) else {
+            return None;
+        };
+        let convolved = self.artefact.tensor(step.record.output)?;
+        let first = add.input == step.record.output;
+        let (rescale, other_rescale) =
+            if first { (constants.a, constants.b) } else { (constants.b, constants.a) };
+        let other_tensor = if first { constants.other } else { add.input };
+        let other = self.place(other_tensor)?;
+        let here = replaces(self.artefact, &self.plan, step.index, other_tensor);
+        let (o, y) = (other.part_unless(here, step.rows.clone()), step.output.part(step.rows.clone()));
+        let scratch = step.choice.scratch_range();
+        let [data, addend, scratch, out] =
+            self.arena.get_disjoint_mut([x.bytes, o.bytes, scratch, y.bytes]).ok()?;
+        let outputs = step.output.info.shape.channels;
+        let mut op = self.artefact.conv2d(*window, linear, input.info.view(data, x.ring), outputs, false)?;
+        op.kernel = step.choice.kernel;
+        let add = ConvAdd {
+            zero_point: i32::from(convolved.zero_point),
+            rescale,
+            other: other.addend((!here).then_some(addend), o.ring, other_rescale),
+            out: constants.out,
+            min: constants.min,
+            max: constants.max,
+        };
+        let out = &mut step.output.info.view_mut(out, y.ring);
+        self.kernels.conv2d_add(&op, &add, step.rows.clone(), scratch, out);
+        Some(())
+    }
+
+    /// An add, which may replace one of its inputs or read one tensor twice.
+    fn add(&mut self, step: &Step, add: &AddRecord, input: &Place) -> Option<()> {
+        let other = self.place(add.other)?;
+        let replaced = |tensor| replaces(self.artefact, &self.plan, step.index, tensor);
+        let (a_here, b_here) = (replaced(step.record.input), replaced(add.other));
+        let (a, b) =
+            (input.part_unless(a_here, step.rows.clone()), other.part_unless(b_here, step.rows.clone()));
+        let y = step.output.part(step.rows.clone());
+        let twice = step.record.input == add.other;
+        let b_bytes = if twice { 0..0 } else { b.bytes };
+        let [a_data, b_data, out] = self.arena.get_disjoint_mut([a.bytes, b_bytes, y.bytes]).ok()?;
+        let (a_data, b_data): (&[u8], &[u8]) = (a_data, b_data);
+        let b_data = if twice { a_data } else { b_data };
+        let op = Add {
+            a: input.addend((!a_here).then_some(a_data), a.ring, add.a),
+            b: other.addend((!b_here).then_some(b_data), b.ring, add.b),
+            out: add.out,
+            min: add.min,
+            max: add.max,
+        };
+        self.kernels.add(&op, step.rows.clone(), &mut step.output.info.view_mut(out, y.ring));
         Some(())
     }
 
     /// A tensor's description and place.
     fn place(&self, tensor: u16) -> Option<Place> {
         let info = self.artefact.tensor(tensor)?;
-        Some(Place { info, start: self.plan.placement(usize::from(tensor)).offset as usize })
+        let place = self.plan.placement(usize::from(tensor));
+        Some(Place { info, start: place.offset as usize, lines: usize::from(place.lines) })
     }
 
-    /// A tensor's bytes in the arena.
+    /// A whole tensor's bytes in the arena.
     fn bytes_of(&mut self, tensor: u16) -> Result<&mut [u8], SessionError> {
-        let range = self.place(tensor).map(|place| place.range());
+        let range = self.place(tensor).map(|place| place.whole().bytes);
         range.and_then(|range| self.arena.get_mut(range)).ok_or(SessionError::Plan { op: 0 })
     }
 
-    fn event<'e>(&'e self, index: usize, record: &OpRecord) -> Option<Event<'e>> {
-        let place = self.place(record.output)?;
-        let output = place.view(self.arena.get(place.range())?);
-        Some(Event { index, name: self.artefact.name(record), kind: record.op.kind(), output })
+    fn event<'e>(&'e self, step: &'e Step) -> Option<Event<'e>> {
+        let part = step.output.part(step.rows.clone());
+        let output = step.output.info.view(self.arena.get(part.bytes)?, part.ring);
+        let (name, kind) = (self.artefact.name(&step.record), step.record.op.kind());
+        let fused = step.add.as_ref().map(|add| self.artefact.name(add));
+        Some(Event { index: step.index, name, kind, fused, rows: step.rows.clone(), output })
     }
 }
 
-/// A tensor and where it lies in the arena.
-struct Place {
-    info: TensorInfo,
-    start: usize,
-}
-
-impl Place {
-    fn range(&self) -> Range<usize> {
-        self.start..self.start.saturating_add(self.info.bytes())
-    }
-
-    /// The tensor's bytes, unless the output replaces them.
-    fn range_unless(&self, output: &Place) -> Option<Range<usize>> {
-        (self.range() != output.range()).then(|| self.range())
-    }
-
-    fn view<'v>(&self, data: &'v [u8]) -> TensorRef<'v> {
-        let TensorInfo { shape, dtype, zero_point, .. } = self.info;
-        TensorRef { data, shape, dtype, zero_point: i32::from(zero_point) }
-    }
-
-    fn view_mut<'v>(&self, data: &'v mut [u8]) -> TensorMut<'v> {
-        let TensorInfo { shape, dtype, zero_point, .. } = self.info;
-        TensorMut { data, shape, dtype, zero_point: i32::from(zero_point) }
-    }
-}
-
-/// The bytes of an add's inputs (none for one that the output replaces) and output.
-type AddBytes<'a> = (Option<&'a [u8]>, Option<&'a [u8]>, &'a mut [u8]);
-
-fn addends(
-    arena: &mut [u8],
-    a: Option<Range<usize>>,
-    b: Option<Range<usize>>,
-    y: Range<usize>,
-) -> Option<AddBytes<'_>> {
-    match (a, b) {
-        (Some(a), Some(b)) if a == b => {
-            let [x, y] = arena.get_disjoint_mut([a, y]).ok()?;
-            Some((Some(x), Some(x), y))
-        }
-        (Some(a), Some(b)) => {
-            let [a, b, y] = arena.get_disjoint_mut([a, b, y]).ok()?;
-            Some((Some(a), Some(b), y))
-        }
-        (Some(a), None) => {
-            let [a, y] = arena.get_disjoint_mut([a, y]).ok()?;
-            Some((Some(a), None, y))
-        }
-        (None, Some(b)) => {
-            let [b, y] = arena.get_disjoint_mut([b, y]).ok()?;
-            Some((None, Some(b), y))
-        }
-        (None, None) => None,
-    }
+/// Some rows of an operation's output, to be made.
+struct Step {
+    index: usize,
+    record: OpRecord,
+    choice: Choice,
+    /// The add that a convolution computes too.
+    add: Option<OpRecord>,
+    /// What is stored.
+    output: Place,
+    rows: Range<usize>,
 }
 
 fn copy(from: impl Iterator<Item = u8>, to: &mut [u8]) {

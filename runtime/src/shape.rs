@@ -73,6 +73,14 @@ impl DType {
             DType::U4 | DType::S4 => int4::set(row, i, value),
         }
     }
+
+    /// Zeroes the unused nibble of a row of `n` elements, if it has one.
+    #[inline]
+    pub fn clear_tail(self, row: &mut [u8], n: usize) {
+        if self.bits() == 4 && !n.is_multiple_of(2) {
+            int4::set(row, n, 0);
+        }
+    }
 }
 
 /// Height, width and channels of an activation; the batch is 1.
@@ -106,6 +114,11 @@ impl Shape {
     /// Bytes of a stored tensor: each pixel's channels start at a byte.
     pub const fn bytes(self, dtype: DType) -> usize {
         self.pixels() * dtype.row_bytes(self.channels)
+    }
+
+    /// Bytes of a row of pixels.
+    pub const fn row_bytes(self, dtype: DType) -> usize {
+        self.width * dtype.row_bytes(self.channels)
     }
 
     /// [`bytes`](Self::bytes) of untrusted sizes: `None` where an extent is zero or the tensor
@@ -146,5 +159,16 @@ mod tests {
             assert_eq!(dtype.get(&row, 1), 0);
             assert_eq!(dtype.get(&row, 9), 0);
         }
+    }
+
+    #[test]
+    fn only_an_odd_row_of_nibbles_has_a_tail() {
+        let cleared = |dtype: DType, n| {
+            let mut row = [0xFFu8; 2];
+            dtype.clear_tail(&mut row, n);
+            row
+        };
+        assert_eq!(cleared(DType::U4, 3), [0xFF, 0x0F]);
+        assert_eq!([cleared(DType::S4, 4), cleared(DType::I8, 1)], [[0xFF; 2]; 2]);
     }
 }

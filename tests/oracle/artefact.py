@@ -48,8 +48,8 @@ class Artefact:
         if data[:8] != b"FOURBIT\x1a":
             raise ValueError("not an artefact: the first bytes are not the magic")
         version, count, size = struct.unpack_from("<HHI", data, 8)
-        if version != 1:
-            raise ValueError(f"format version {version}; this reader knows 1")
+        if version != 2:
+            raise ValueError(f"format version {version}; this reader knows 2")
         if size != len(data):
             raise ValueError(f"the file has {len(data)} bytes and its header says {size}")
         self.input, self.output = struct.unpack_from("<HH", data, 48)

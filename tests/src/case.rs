@@ -1,8 +1,9 @@
 //! One operation with its arguments, ready to run on any kernels.
 
 use core::fmt;
+use core::ops::Range;
 
-use fourbit::kernels::{Add, Addend, Conv2d, Kernels, MatMul, Pool, TensorMut};
+use fourbit::kernels::{Add, Addend, Conv2d, ConvAdd, Kernels, MatMul, Pool, Ring, TensorMut};
 use fourbit::shape::{DType, Shape};
 
 /// The operations.
@@ -21,6 +22,8 @@ pub enum Kind {
     AvgPool2d = 5,
     /// [`Kernels::max_pool2d`].
     MaxPool2d = 6,
+    /// [`Kernels::conv2d_add`].
+    Conv2dAdd = 8,
 }
 
 /// An operation's arguments.
@@ -38,6 +41,8 @@ pub enum Args<'a> {
     AvgPool2d(Pool<'a>),
     /// For [`Kernels::max_pool2d`].
     MaxPool2d(Pool<'a>),
+    /// For [`Kernels::conv2d_add`], and the type between the two; the other addend has data.
+    Conv2dAdd(Conv2d<'a>, ConvAdd<'a>, DType),
 }
 
 /// Arguments and the description of the output.
@@ -55,7 +60,18 @@ pub struct Case<'a> {
 
 impl Kind {
     /// Every operation, in the order of its code.
-    pub const ALL: [Kind; 6] =
+    pub const ALL: [Kind; 7] = [
+        Self::Conv2d,
+        Self::DepthwiseConv2d,
+        Self::MatMul,
+        Self::Add,
+        Self::AvgPool2d,
+        Self::MaxPool2d,
+        Self::Conv2dAdd,
+    ];
+
+    /// Those that TOSA has, and so the oracle has vectors of.
+    pub const IN_TOSA: [Kind; 6] =
         [Self::Conv2d, Self::DepthwiseConv2d, Self::MatMul, Self::Add, Self::AvgPool2d, Self::MaxPool2d];
 }
 
@@ -68,6 +84,7 @@ impl fmt::Display for Kind {
             Kind::Add => "add",
             Kind::AvgPool2d => "avg_pool2d",
             Kind::MaxPool2d => "max_pool2d",
+            Kind::Conv2dAdd => "conv2d_add",
         })
     }
 }
@@ -82,6 +99,7 @@ impl<'a> Case<'a> {
             Args::Add(_) => Kind::Add,
             Args::AvgPool2d(_) => Kind::AvgPool2d,
             Args::MaxPool2d(_) => Kind::MaxPool2d,
+            Args::Conv2dAdd(..) => Kind::Conv2dAdd,
         }
     }
 
@@ -92,15 +110,29 @@ impl<'a> Case<'a> {
 
     /// Runs the operation into `out`.
     pub fn run<K: Kernels>(&self, kernels: &mut K, scratch: &mut [u8], out: &mut [u8]) {
+        let height = self.shape.height;
+        self.run_rows(kernels, scratch, 0..height, out, Ring::whole(height));
+    }
+
+    /// Makes some rows of the output, in a ring; all rows of a product.
+    pub fn run_rows<K: Kernels>(
+        &self,
+        kernels: &mut K,
+        scratch: &mut [u8],
+        rows: Range<usize>,
+        out: &mut [u8],
+        ring: Ring,
+    ) {
         let (shape, dtype, zero_point) = (self.shape, self.dtype, self.zero_point);
-        let out = &mut TensorMut { data: out, shape, dtype, zero_point };
+        let out = &mut TensorMut { data: out, ring, shape, dtype, zero_point };
         match &self.args {
-            Args::Conv2d(op) => kernels.conv2d(op, scratch, out),
-            Args::DepthwiseConv2d(op) => kernels.depthwise_conv2d(op, scratch, out),
+            Args::Conv2d(op) => kernels.conv2d(op, rows, scratch, out),
+            Args::Conv2dAdd(op, add, _) => kernels.conv2d_add(op, add, rows, scratch, out),
+            Args::DepthwiseConv2d(op) => kernels.depthwise_conv2d(op, rows, scratch, out),
             Args::MatMul(op) => kernels.matmul(op, scratch, out),
-            Args::Add(op) => kernels.add(op, out),
-            Args::AvgPool2d(op) => kernels.avg_pool2d(op, out),
-            Args::MaxPool2d(op) => kernels.max_pool2d(op, out),
+            Args::Add(op) => kernels.add(op, rows, out),
+            Args::AvgPool2d(op) => kernels.avg_pool2d(op, rows, out),
+            Args::MaxPool2d(op) => kernels.max_pool2d(op, rows, out),
         }
     }
 
@@ -109,13 +141,18 @@ impl<'a> Case<'a> {
     pub fn in_place(&self) -> impl Iterator<Item = (Case<'a>, &'a [u8])> + use<'a> {
         let (case, bits) = (*self, self.dtype.bits());
         let here = move |addend: Addend<'a>| addend.data.filter(|_| addend.dtype.bits() == bits);
+        let without = |addend: Addend<'a>| Addend { data: None, ..addend };
         let sides = match self.args {
             Args::Add(op) => [
-                here(op.a).map(|data| (Add { a: Addend { data: None, ..op.a }, ..op }, data)),
-                here(op.b).map(|data| (Add { b: Addend { data: None, ..op.b }, ..op }, data)),
+                here(op.a).map(|data| (Args::Add(Add { a: without(op.a), ..op }), data)),
+                here(op.b).map(|data| (Args::Add(Add { b: without(op.b), ..op }), data)),
             ],
+            Args::Conv2dAdd(op, add, between) => {
+                let replaced = ConvAdd { other: without(add.other), ..add };
+                [here(add.other).map(|data| (Args::Conv2dAdd(op, replaced, between), data)), None]
+            }
             _ => [None, None],
         };
-        sides.into_iter().flatten().map(move |(op, data)| (Case { args: Args::Add(op), ..case }, data))
+        sides.into_iter().flatten().map(move |(args, data)| (Case { args, ..case }, data))
     }
 }

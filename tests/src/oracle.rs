@@ -21,7 +21,9 @@
 
 use core::fmt;
 
-use fourbit::kernels::{Add, Addend, Conv2d, Epilogue, Filter, Kernels, MatMul, Pool, TensorRef, Window};
+use fourbit::kernels::{
+    Add, Addend, Conv2d, Epilogue, Filter, Kernel, Kernels, MatMul, Pool, Ring, TensorRef, Window,
+};
 use fourbit::layout::{FilterShape, Layout, WeightBits};
 use fourbit::requant::Rescale;
 use fourbit::shape::{DType, Shape};
@@ -104,7 +106,7 @@ impl<'a> Vectors<'a> {
     /// Opens a file's content; `None` where it is not one of these files.
     pub fn new(file: &'a [u8]) -> Option<Self> {
         let (code, count, rest) = header(file)?;
-        let kind = Kind::ALL.into_iter().find(|&kind| kind as u32 == code)?;
+        let kind = Kind::IN_TOSA.into_iter().find(|&kind| kind as u32 == code)?;
         Some(Self { kind, count, next: 0, rest })
     }
 
@@ -175,7 +177,9 @@ fn vector(kind: Kind, index: u32, record: &[u8]) -> Option<Vector<'_>> {
         Some(content)
     };
     let zero_point = i32::from(signed(8));
-    let input = TensorRef { data: part(shape.bytes(input_type))?, shape, dtype: input_type, zero_point };
+    let ring = Ring::whole(shape.height);
+    let data = part(shape.bytes(input_type))?;
+    let input = TensorRef { data, ring, shape, dtype: input_type, zero_point };
     let args = match kind {
         Kind::Conv2d | Kind::DepthwiseConv2d | Kind::MatMul => {
             let bits = bits?;
@@ -187,12 +191,23 @@ fn vector(kind: Kind, index: u32, record: &[u8]) -> Option<Vector<'_>> {
             let words = 4 * out.channels;
             let [bias, multiplier, shift] = [part(words)?, part(words)?, part(out.channels)?];
             let epilogue = Epilogue { bias, multiplier, shift, min, max };
+            let kernel = Kernel::Direct;
             match kind {
-                Kind::Conv2d => Args::Conv2d(Conv2d { input, filter, epilogue, window }),
-                Kind::DepthwiseConv2d => Args::DepthwiseConv2d(Conv2d { input, filter, epilogue, window }),
+                Kind::Conv2d => Args::Conv2d(Conv2d { input, filter, epilogue, window, kernel }),
+                Kind::DepthwiseConv2d => {
+                    Args::DepthwiseConv2d(Conv2d { input, filter, epilogue, window, kernel })
+                }
                 _ => {
                     let TensorRef { data: input, dtype, zero_point, .. } = input;
-                    Args::MatMul(MatMul { input, dtype, zero_point, rows: out.width, filter, epilogue })
+                    Args::MatMul(MatMul {
+                        input,
+                        dtype,
+                        zero_point,
+                        rows: out.width,
+                        filter,
+                        epilogue,
+                        kernel,
+                    })
                 }
             }
         }
@@ -202,6 +217,7 @@ fn vector(kind: Kind, index: u32, record: &[u8]) -> Option<Vector<'_>> {
             let constants = Epilogue { bias: &[], multiplier: multipliers, shift: shifts, min, max };
             let addend = |side, data, dtype, zero: i8| Addend {
                 data: Some(data),
+                ring,
                 dtype,
                 zero_point: i32::from(zero),
                 rescale: constants.rescale(side),
@@ -212,6 +228,7 @@ fn vector(kind: Kind, index: u32, record: &[u8]) -> Option<Vector<'_>> {
         }
         Kind::AvgPool2d => Args::AvgPool2d(Pool { input, window }),
         Kind::MaxPool2d => Args::MaxPool2d(Pool { input, window }),
+        Kind::Conv2dAdd => return None,
     };
     let case = Case { args, shape: out, dtype, zero_point: i32::from(signed(10)) };
     let other = (kind == Kind::Add).then_some(other_type);
@@ -228,7 +245,7 @@ impl Cell {
             Kind::Conv2d | Kind::DepthwiseConv2d | Kind::MatMul => {
                 [Some(WeightBits::Eight), Some(WeightBits::Four)]
             }
-            Kind::Add | Kind::AvgPool2d | Kind::MaxPool2d => [None, None],
+            Kind::Add | Kind::AvgPool2d | Kind::MaxPool2d | Kind::Conv2dAdd => [None, None],
         };
         let widths = sides.into_iter().take(if sides[0].is_some() { 2 } else { 1 });
         widths.flat_map(move |bits| {
@@ -273,7 +290,7 @@ mod tests {
 
     #[test]
     fn cells_of_each_operation() {
-        let counts = Kind::ALL.map(|kind| Cell::all(kind).count());
+        let counts = Kind::IN_TOSA.map(|kind| Cell::all(kind).count());
         assert_eq!(counts, [18, 18, 18, 27, 5, 5]);
     }
 

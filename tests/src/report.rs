@@ -8,12 +8,15 @@
 //! ```
 //! use fourbit_tests::report::Line;
 //!
-//! let line = Line::Op { count: 1_200, checksum: 0xCAFE, name: "stack1.conv1" };
+//! let line = Line::Op { count: 1_200, checksum: 0xCAFE, name: "stack1.conv1", fused: None };
 //! assert_eq!(line.to_string(), "op 1200 0000cafe stack1.conv1");
 //! assert_eq!(Line::parse("op 1200 0000cafe stack1.conv1"), Some(line));
 //! ```
 
 use core::fmt::{self, Display};
+
+/// Between the names of a convolution and of the add that was computed with it.
+const PLUS: &str = " + ";
 
 /// One result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +37,8 @@ pub enum Line<'a> {
         /// The class.
         label: &'a str,
     },
-    /// What an operation took: `op 1200 0000cafe stack1.conv1`.
+    /// What an operation took: `op 1200 0000cafe stack1.conv1`, or with the add that was computed
+    /// with it `op 1300 0000beef stack1.conv2 + stack1.add`.
     Op {
         /// Instructions on an emulator, cycles on a chip.
         count: u64,
@@ -42,6 +46,8 @@ pub enum Line<'a> {
         checksum: u32,
         /// Its name in the artefact.
         name: &'a str,
+        /// The name of the add.
+        fused: Option<&'a str>,
     },
     /// What an image took, from its values to the logits: `total 8500000`.
     Total {
@@ -105,7 +111,9 @@ impl<'a> Line<'a> {
                 let mut fields = rest.splitn(3, ' ');
                 let count = fields.next()?.parse().ok()?;
                 let checksum = u32::from_str_radix(fields.next()?, 16).ok()?;
-                Some(Self::Op { count, checksum, name: fields.next()? })
+                let name = fields.next()?;
+                let (name, fused) = name.rsplit_once(PLUS).map_or((name, None), |(a, b)| (a, Some(b)));
+                Some(Self::Op { count, checksum, name, fused })
             }
             "total" => Some(Self::Total { count: rest.parse().ok()? }),
             "memory" => {
@@ -153,7 +161,10 @@ impl Display for Line<'_> {
                 f.write_str("]")
             }
             Self::Label { image, permille, label } => write!(f, "label {image} {permille} {label}"),
-            Self::Op { count, checksum, name } => write!(f, "op {count} {checksum:08x} {name}"),
+            Self::Op { count, checksum, name, fused } => {
+                write!(f, "op {count} {checksum:08x} {name}")?;
+                fused.map_or(Ok(()), |add| write!(f, "{PLUS}{add}"))
+            }
             Self::Total { count } => write!(f, "total {count}"),
             Self::Memory { arena_bytes, stack_bytes } => write!(f, "memory {arena_bytes} {stack_bytes}"),
             Self::Passed { cases, suite } => write!(f, "passed {cases} {suite}"),
@@ -180,8 +191,9 @@ mod tests {
         let lines = [
             Line::Logits { image: 7, values: Logits::Values(&[-128, 0, 127]) },
             Line::Label { image: 0, permille: 973, label: "sea horse" },
-            Line::Op { count: u64::MAX, checksum: 0xCAFE, name: "a b" },
-            Line::Op { count: 0, checksum: 0, name: "" },
+            Line::Op { count: u64::MAX, checksum: 0xCAFE, name: "a b", fused: None },
+            Line::Op { count: 0, checksum: 0, name: "", fused: None },
+            Line::Op { count: 1, checksum: 2, name: "a", fused: Some("b") },
             Line::Total { count: 8_500_000 },
             Line::Memory { arena_bytes: 26_000, stack_bytes: 1_200 },
             Line::Passed { cases: 100, suite: "seeds of conv2d" },

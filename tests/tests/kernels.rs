@@ -54,13 +54,13 @@ fn plain_equals_reference() {
 
 #[test]
 fn planted_bugs_are_found() {
-    use Kind::{Add, AvgPool2d, Conv2d, DepthwiseConv2d, MatMul};
+    use Kind::{Add, AvgPool2d, Conv2d, Conv2dAdd, DepthwiseConv2d, MatMul};
     for (bug, kinds) in [
-        (Bug::TiesDown, &[Conv2d, DepthwiseConv2d, MatMul, Add][..]),
+        (Bug::TiesDown, &[Conv2d, DepthwiseConv2d, MatMul, Add, Conv2dAdd][..]),
         (Bug::MeanRoundsDown, &[AvgPool2d]),
-        (Bug::PaddingIsZero, &[Conv2d, DepthwiseConv2d]),
-        (Bug::DirtyNibble, &[Conv2d, DepthwiseConv2d, MatMul, Add, AvgPool2d]),
-        (Bug::NoUpperClamp, &[Conv2d, DepthwiseConv2d, MatMul, Add]),
+        (Bug::PaddingIsZero, &[Conv2d, DepthwiseConv2d, Conv2dAdd]),
+        (Bug::DirtyNibble, &[Conv2d, DepthwiseConv2d, MatMul, Add, AvgPool2d, Conv2dAdd]),
+        (Bug::NoUpperClamp, &[Conv2d, DepthwiseConv2d, MatMul, Add, Conv2dAdd]),
     ] {
         for &kind in kinds {
             // A board runs a hundred seeds: they suffice.

@@ -83,8 +83,10 @@ pub(crate) struct OpBench {
     pub(crate) name: String,
     /// Instructions, or cycles where the board counts those.
     pub(crate) count: u64,
-    /// CRC-32 of the output.
+    /// CRC-32 of the output: of the sum where an add was computed with it.
     pub(crate) checksum: u32,
+    /// The add's name.
+    pub(crate) fused: Option<String>,
 }
 
 impl Program {
@@ -210,8 +212,9 @@ impl Board {
                 bench.arena_bytes = arena_bytes as usize;
                 bench.stack_bytes = stack_bytes as usize;
             }
-            Line::Op { count, checksum, name } => {
-                bench.ops.push(OpBench { name: name.to_owned(), count, checksum });
+            Line::Op { count, checksum, name, fused } => {
+                let (name, fused) = (name.to_owned(), fused.map(str::to_owned));
+                bench.ops.push(OpBench { name, count, checksum, fused });
             }
             Line::Logits { values, .. } => bench.logits = values.iter().collect(),
             _ => {}

@@ -201,6 +201,8 @@ pub(crate) fn family_name(family: Family) -> &'static str {
     match family {
         Family::Portable => "portable",
         Family::Host => "host",
+        Family::Armv7em => "armv7em",
+        Family::Mve => "mve",
     }
 }
 

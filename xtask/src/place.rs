@@ -90,7 +90,8 @@ impl Place {
                 };
                 let op = |op: OpBench| {
                     let (instructions, cycles) = counted(op.count);
-                    OpCost { name: op.name, instructions, cycles }
+                    let name = op.fused.map_or(op.name.clone(), |add| format!("{} + {add}", op.name));
+                    OpCost { name, instructions, cycles }
                 };
                 Ok((cost, bench.ops.into_iter().map(op).collect()))
             }

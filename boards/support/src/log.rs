@@ -26,8 +26,11 @@ impl Report for Log {
             Line::Label { image, permille, label } => {
                 println!("label {=u32} {=u32} {=str}", image, permille, label);
             }
-            Line::Op { count, checksum, name } => {
-                println!("op {=u64} {=u32:08x} {=str}", count, checksum, name)
+            Line::Op { count, checksum, name, fused: None } => {
+                println!("op {=u64} {=u32:08x} {=str}", count, checksum, name);
+            }
+            Line::Op { count, checksum, name, fused: Some(add) } => {
+                println!("op {=u64} {=u32:08x} {=str} + {=str}", count, checksum, name, add);
             }
             Line::Total { count } => println!("total {=u64}", count),
             Line::Memory { arena_bytes, stack_bytes } => {

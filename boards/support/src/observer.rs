@@ -1,6 +1,7 @@
 //! Counts what each operation of a network takes and reports it with its output's checksum.
 
-use fourbit::{Event, Observer, crc32};
+use fourbit::artefact::schedule::MAX_GROUP;
+use fourbit::{Crc32, Event, Observer};
 use fourbit_tests::report::Line;
 
 use crate::Board;
@@ -17,18 +18,27 @@ pub fn overhead(board: &mut impl Board) -> u64 {
     (board.count() - begin) / READINGS
 }
 
-/// Reports a line per operation.
+/// Reports a line per operation, when its last rows are made.
 #[derive(Debug)]
 pub struct OpCosts<'a, B> {
     board: &'a mut B,
     overhead: u64,
     begin: u64,
+    /// The operations of the group that runs, each at its number's remainder.
+    running: [Cost; MAX_GROUP],
+}
+
+/// What an operation's rows have taken so far, and their checksum.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cost {
+    count: u64,
+    checksum: Crc32,
 }
 
 impl<'a, B: Board> OpCosts<'a, B> {
     /// Measures with a board's counter, whose own cost is known.
     pub fn new(board: &'a mut B, overhead: u64) -> Self {
-        Self { board, overhead, begin: 0 }
+        Self { board, overhead, begin: 0, running: [Cost::default(); MAX_GROUP] }
     }
 }
 
@@ -39,6 +49,13 @@ impl<B: Board> Observer for OpCosts<'_, B> {
 
     fn end(&mut self, event: &Event<'_>) {
         let count = (self.board.count() - self.begin).saturating_sub(self.overhead);
-        B::report(Line::Op { count, checksum: crc32(event.output.data), name: event.name });
+        let Some(cost) = self.running.get_mut(event.index % MAX_GROUP) else { return };
+        cost.count += count;
+        cost.checksum = event.checksum(cost.checksum);
+        if event.is_last() {
+            let Cost { count, checksum } = core::mem::take(cost);
+            let checksum = checksum.value();
+            B::report(Line::Op { count, checksum, name: event.name, fused: event.fused });
+        }
     }
 }

@@ -41,11 +41,13 @@ impl Plan {
         let first = arrange(graph, &lifetimes, lower_bound_bytes, false);
         let second = arrange(graph, &lifetimes, lower_bound_bytes, true);
         let (arena_bytes, offsets) = if second.0 < first.0 { second } else { first };
-        let placements = offsets.iter().zip(&lifetimes).map(|(&offset, lifetime)| Placement {
+        let tensors = offsets.iter().zip(&lifetimes).zip(&graph.tensors);
+        let placements = tensors.map(|((&offset, lifetime), tensor)| Placement {
             // The compiler refuses graphs whose arena or number of nodes does not fit.
             offset: offset as u32,
             first: lifetime.first as u16,
             last: lifetime.last as u16,
+            lines: tensor.info.shape.height as u16,
         });
         Self { placements: placements.collect(), arena_bytes, lower_bound_bytes, peak }
     }

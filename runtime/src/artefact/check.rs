@@ -1,12 +1,12 @@
-//! The one check of an artefact's content: shapes, order, constants, bounds, plans.
+//! The one check of an artefact's content: shapes, order, constants, bounds; plans are in `follow`.
 //!
 //! Takes sections already found; promises that a session over them stays inside its arena, that
 //! no sum leaves 32 bits, and that every rescale meets TOSA's precondition.
 
 use super::{Artefact, Linear, Op, OpProblem, OpRecord, ParseError, PlanProblem, TensorInfo, header::kind};
+use crate::artefact::follow::follow;
 use crate::artefact::op::AddRecord;
-use crate::artefact::plan::Plan;
-use crate::kernels::{Epilogue, Family, Filter, TensorRef, Window};
+use crate::kernels::{Epilogue, Family, Filter, Ring, Window};
 use crate::shape::DType;
 
 /// Most operations of a network.
@@ -43,7 +43,9 @@ pub(super) fn check(artefact: &Artefact<'_>) -> Result<(), ParseError> {
             Some(plan) if plan.arena_bytes() != arena => {
                 return Err(ParseError::Plan { family, problem: PlanProblem::Arena });
             }
-            Some(plan) => follow(artefact, &plan).map_err(|problem| ParseError::Plan { family, problem })?,
+            Some(plan) => {
+                follow(artefact, &plan, family).map_err(|problem| ParseError::Plan { family, problem })?
+            }
         }
     }
     Ok(())
@@ -93,12 +95,7 @@ fn sharing(artefact: &Artefact<'_>, index: usize, record: &OpRecord) -> Result<(
 fn operation(artefact: &Artefact<'_>, record: &OpRecord) -> Result<(), OpProblem> {
     let input = artefact.tensor(record.input).ok_or(OpProblem::Order)?;
     let output = artefact.tensor(record.output).ok_or(OpProblem::Order)?;
-    let view = TensorRef {
-        data: &[],
-        shape: input.shape,
-        dtype: input.dtype,
-        zero_point: i32::from(input.zero_point),
-    };
+    let view = input.view(&[], Ring::whole(0));
     match record.op {
         Op::Conv2d(window, linear) | Op::DepthwiseConv2d(window, linear) => {
             slides(&window, &input, &output)?;
@@ -222,94 +219,4 @@ fn sum(add: &AddRecord, a: &TensorInfo, b: &TensorInfo) -> Result<(), OpProblem>
         return Err(OpProblem::Accumulator { channel: 2 });
     }
     if add.out.admits(total) { Ok(()) } else { Err(OpProblem::Rescale { channel: 2 }) }
-}
-
-/// Every tensor lies in the arena as long as it is used, and over no other.
-fn follow(artefact: &Artefact<'_>, plan: &Plan<'_>) -> Result<(), PlanProblem> {
-    let (tensors, ops) = (artefact.tensor_count() as u16, artefact.op_count() as u16);
-    let arena = plan.arena_bytes();
-    for tensor in 0..tensors {
-        let place = plan.placement(usize::from(tensor));
-        let (start, end) = extent(artefact, plan, tensor);
-        if !place.offset.is_multiple_of(4) || end > arena as u64 || start > end {
-            return Err(PlanProblem::Place { tensor });
-        }
-        let image = tensor == artefact.header.input && place.first == 0;
-        let logits = tensor != artefact.header.output || place.last == ops - 1;
-        if !logits
-            || place.last >= ops
-            || place.first > place.last
-            || (tensor == artefact.header.input) != image
-        {
-            return Err(PlanProblem::Lifetime { tensor });
-        }
-    }
-    for index in 0..ops {
-        let Some(record) = artefact.op(usize::from(index)) else { continue };
-        let first = plan.placement(usize::from(record.output)).first;
-        if first != index {
-            return Err(PlanProblem::Lifetime { tensor: record.output });
-        }
-        for tensor in record.inputs() {
-            if !plan.placement(usize::from(tensor)).lives_at(index) {
-                return Err(PlanProblem::Lifetime { tensor });
-            }
-        }
-        let choice = plan.choice(usize::from(index));
-        if choice.kernel != 0 {
-            return Err(PlanProblem::Kernel { op: index });
-        }
-        let scratch = choice.scratch_range();
-        let outside = scratch.end > arena || !choice.scratch.is_multiple_of(4);
-        let over = (0..tensors).any(|tensor| {
-            let (start, end) = extent(artefact, plan, tensor);
-            plan.placement(usize::from(tensor)).lives_at(index)
-                && start < scratch.end as u64
-                && (scratch.start as u64) < end
-        });
-        if choice.scratch_bytes != 0 && (outside || over) {
-            return Err(PlanProblem::Scratch { op: index });
-        }
-    }
-    for tensor in 0..tensors {
-        for other in 0..tensor {
-            if collide(artefact, plan, tensor, other) {
-                return Err(PlanProblem::Overlap { tensor, other });
-            }
-        }
-    }
-    Ok(())
-}
-
-/// First byte of a tensor in the arena, and the byte behind it.
-fn extent(artefact: &Artefact<'_>, plan: &Plan<'_>, tensor: u16) -> (u64, u64) {
-    let start = u64::from(plan.placement(usize::from(tensor)).offset);
-    let bytes = artefact.tensor(tensor).map_or(0, |info| info.bytes());
-    (start, start + bytes as u64)
-}
-
-/// Whether two tensors share bytes while both live. An add may replace one of its two inputs.
-fn collide(artefact: &Artefact<'_>, plan: &Plan<'_>, tensor: u16, other: u16) -> bool {
-    let (a, b) = (plan.placement(usize::from(tensor)), plan.placement(usize::from(other)));
-    let ((a_start, a_end), (b_start, b_end)) =
-        (extent(artefact, plan, tensor), extent(artefact, plan, other));
-    let apart = a.last < b.first || b.last < a.first || a_end <= b_start || b_end <= a_start;
-    !apart && !replaces(artefact, plan, tensor, other) && !replaces(artefact, plan, other, tensor)
-}
-
-/// Whether `output` is the sum that an add writes over its input `input`, at the same bytes.
-fn replaces(artefact: &Artefact<'_>, plan: &Plan<'_>, output: u16, input: u16) -> bool {
-    let (to, from) = (plan.placement(usize::from(output)), plan.placement(usize::from(input)));
-    let Some(OpRecord { op: Op::Add(add), input: first, output: written, .. }) =
-        artefact.op(usize::from(to.first))
-    else {
-        return false;
-    };
-    let bits = |tensor| artefact.tensor(tensor).map(|info| info.dtype.bits());
-    let reads_once = (first == input) != (add.other == input);
-    written == output
-        && reads_once
-        && from.last == to.first
-        && from.offset == to.offset
-        && bits(output) == bits(input)
 }

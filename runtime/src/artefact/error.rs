@@ -100,9 +100,9 @@ pub enum PlanProblem {
         /// Its index.
         tensor: u16,
     },
-    /// Two tensors share bytes while both live.
+    /// A tensor is written over rows of another that are still to be read.
     Overlap {
-        /// One of them.
+        /// The one that is written.
         tensor: u16,
         /// The other.
         other: u16,
@@ -116,6 +116,21 @@ pub enum PlanProblem {
     Kernel {
         /// The op that it is for.
         op: u16,
+    },
+    /// A convolution and an add are not fused as a plan may fuse them.
+    Fusion {
+        /// One of the two.
+        op: u16,
+    },
+    /// Ops that run as one group do not end, or are too many.
+    Group {
+        /// One of them.
+        op: u16,
+    },
+    /// A ring has fewer lines than are read, or holds a tensor that must be whole.
+    Ring {
+        /// The tensor.
+        tensor: u16,
     },
 }
 
@@ -221,12 +236,15 @@ impl fmt::Display for PlanProblem {
             Self::Place { tensor } => write!(f, "tensor {tensor} lies outside the arena or unaligned"),
             Self::Lifetime { tensor } => write!(f, "tensor {tensor} does not live as long as it is used"),
             Self::Overlap { tensor, other } => {
-                write!(f, "tensors {tensor} and {other} share bytes while both live")
+                write!(f, "tensor {tensor} is written over rows of tensor {other} that are still to be read")
             }
             Self::Scratch { op } => {
                 write!(f, "the scratch of op {op} lies outside the arena or over a live tensor")
             }
             Self::Kernel { op } => write!(f, "op {op} asks for a kernel that this runtime does not have"),
+            Self::Fusion { op } => write!(f, "op {op} cannot be fused so with the one beside it"),
+            Self::Group { op } => write!(f, "the group of op {op} has no end, or too many ops"),
+            Self::Ring { tensor } => write!(f, "tensor {tensor} has fewer lines than are read"),
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::shape::Shape;
 /// First bytes of every artefact.
 pub const MAGIC: [u8; 8] = *b"FOURBIT\x1A";
 /// Format version written and read; any change of bits or layout raises it.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// Bytes of the header.
 pub const HEADER_BYTES: usize = 64;
 /// Bytes of an entry of the section table, which follows the header.

@@ -5,18 +5,22 @@
 
 mod check;
 mod error;
+mod follow;
 pub mod header;
 mod op;
 mod plan;
+pub mod schedule;
 mod tensor;
+
+pub(crate) use follow::replaces;
 
 pub use error::{OpProblem, ParseError, PlanProblem};
 pub use header::{Aligned, Header, HeaderError, Section, Verified};
 pub use op::{AddRecord, Linear, OP_BYTES, Op, OpRecord};
-pub use plan::{CHOICE_BYTES, Choice, PLACEMENT_BYTES, PLAN_HEAD_BYTES, Placement, Plan};
+pub use plan::{CHOICE_BYTES, Choice, Fusion, PLACEMENT_BYTES, PLAN_HEAD_BYTES, Placement, Plan};
 pub use tensor::{TENSOR_BYTES, TensorInfo};
 
-use crate::kernels::{Conv2d, Epilogue, Family, Filter, MatMul, TensorRef, Window};
+use crate::kernels::{Conv2d, Epilogue, Family, Filter, Kernel, LinearSpec, MatMul, Ring, TensorRef, Window};
 use crate::layout::FilterShape;
 use header::{ALIGN, kind};
 
@@ -159,7 +163,7 @@ impl<'a> Artefact<'a> {
     /// The filter that an operation reads; `None` for one without.
     fn filter_of(&self, record: &OpRecord) -> Option<Filter<'a>> {
         let (input, output) = (self.tensor(record.input)?, self.tensor(record.output)?);
-        let view = TensorRef { data: &[], shape: input.shape, dtype: input.dtype, zero_point: 0 };
+        let view = input.view(&[], Ring::whole(0));
         let outputs = output.shape.channels;
         match &record.op {
             Op::Conv2d(window, linear) => Some(self.conv2d(*window, linear, view, outputs, false)?.filter),
@@ -202,7 +206,13 @@ impl<'a> Artefact<'a> {
         let taps = window.kernel[0].checked_mul(window.kernel[1])?;
         let inputs = if depthwise { 1 } else { input.shape.channels };
         let filter = self.filter(linear, FilterShape { outputs, taps, inputs })?;
-        Some(Conv2d { input, filter, epilogue: self.epilogue(linear, outputs)?, window })
+        Some(Conv2d {
+            input,
+            filter,
+            epilogue: self.epilogue(linear, outputs)?,
+            window,
+            kernel: Kernel::Direct,
+        })
     }
 
     /// Arguments of a matrix product. The columns are the input's channels where the output has
@@ -229,6 +239,27 @@ impl<'a> Artefact<'a> {
             rows,
             filter,
             epilogue: self.epilogue(linear, outputs)?,
+            kernel: Kernel::Direct,
+        })
+    }
+
+    /// What decides the kernels of a linear operation and their scratch; `output` is the tensor
+    /// that is stored. `None` for an operation without weights.
+    pub fn linear_spec(&self, record: &OpRecord, output: u16) -> Option<LinearSpec> {
+        let (window, linear) = match &record.op {
+            Op::Conv2d(window, linear) | Op::DepthwiseConv2d(window, linear) => (*window, linear),
+            Op::MatMul(linear) => (Window { kernel: [1; 2], stride: [1; 2], padding: [0; 4] }, linear),
+            Op::Add(_) | Op::AvgPool2d(_) | Op::MaxPool2d(_) => return None,
+        };
+        let (input, output) = (self.tensor(record.input)?, self.tensor(output)?);
+        Some(LinearSpec {
+            depthwise: matches!(record.op, Op::DepthwiseConv2d(..)),
+            window,
+            filter: self.filter_of(record)?.shape,
+            bits: linear.bits,
+            layout: linear.layout,
+            input: (input.shape, input.dtype),
+            output: (output.shape, output.dtype),
         })
     }
 }

@@ -1,16 +1,18 @@
-//! Plans: where each tensor lies in the arena and when it lives, for one kernel family.
+//! Plans: where each tensor lies in the arena and when it lives, and how each op is executed, for
+//! one kernel family.
 //!
-//! A plan section is a 8-byte head (arena bytes u32, tensors u16, ops u16), then a record of 8
+//! A plan section is a 8-byte head (arena bytes u32, tensors u16, ops u16), then a record of 12
 //! bytes per tensor, then one of 12 bytes per op.
 
 use core::ops::Range;
 
-use crate::bytes::{put, u16_at, u32_at};
+use crate::bytes::{put, u8_at, u16_at, u32_at};
+use crate::kernels::Kernel;
 
 /// Bytes of a plan's head.
 pub const PLAN_HEAD_BYTES: usize = 8;
 /// Bytes of a tensor's placement.
-pub const PLACEMENT_BYTES: usize = 8;
+pub const PLACEMENT_BYTES: usize = 12;
 /// Bytes of an op's choice.
 pub const CHOICE_BYTES: usize = 12;
 
@@ -26,13 +28,39 @@ pub struct Placement {
     pub first: u16,
     /// Last op.
     pub last: u16,
+    /// Rows that the place holds: the height for a whole tensor, fewer for a ring of lines, 0 for
+    /// the output of a convolution that is fused with the add behind it, which is never stored.
+    pub lines: u16,
+}
+
+/// Whether an op runs by itself or an add is computed in the epilogue of the convolution before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Fusion {
+    /// By itself.
+    #[default]
+    None = 0,
+    /// A convolution that computes the add behind it too.
+    WithNext = 1,
+    /// An add that the convolution before it has computed.
+    Done = 2,
 }
 
 /// How an op is executed.
+///
+/// Ops that are `streamed` into the next form a group with it: its ops run in turn, `rows` rows
+/// of output at a time, each as soon as the rows that it reads are there. An op of no group that
+/// has `rows` runs so by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Choice {
-    /// Which of the family's kernels for this op; 0 is the direct one.
-    pub kernel: u16,
+    /// Which of the family's kernels for this op.
+    pub kernel: Kernel,
+    /// By itself, or with the add behind it.
+    pub fusion: Fusion,
+    /// Whether the next op belongs to the same group.
+    pub streamed: bool,
+    /// Rows of output made at a time; 0 for all.
+    pub rows: u8,
     /// Scratch bytes from the start of the arena.
     pub scratch: u32,
     /// Bytes of scratch; 0 for none.
@@ -63,6 +91,11 @@ impl<'a> Plan<'a> {
         usize::from(u16_at(self.bytes, 4))
     }
 
+    /// Number of ops that it covers.
+    pub fn ops(&self) -> usize {
+        usize::from(u16_at(self.bytes, 6))
+    }
+
     /// Where a tensor lies.
     pub fn placement(&self, tensor: usize) -> Placement {
         let at = PLAN_HEAD_BYTES + PLACEMENT_BYTES * tensor;
@@ -70,17 +103,30 @@ impl<'a> Plan<'a> {
             offset: u32_at(self.bytes, at),
             first: u16_at(self.bytes, at + 4),
             last: u16_at(self.bytes, at + 6),
+            lines: u16_at(self.bytes, at + 8),
         }
     }
 
-    /// How an op is executed.
-    pub fn choice(&self, op: usize) -> Choice {
+    /// How an op is executed; `None` for a code that this runtime does not know.
+    pub fn choice(&self, op: usize) -> Option<Choice> {
         let at = PLAN_HEAD_BYTES + PLACEMENT_BYTES * self.tensors() + CHOICE_BYTES * op;
-        Choice {
-            kernel: u16_at(self.bytes, at),
+        Some(Choice {
+            kernel: Kernel::from_code(u8_at(self.bytes, at))?,
+            fusion: match u8_at(self.bytes, at + 1) {
+                0 => Fusion::None,
+                1 => Fusion::WithNext,
+                2 => Fusion::Done,
+                _ => return None,
+            },
+            streamed: match u8_at(self.bytes, at + 2) {
+                0 => false,
+                1 => true,
+                _ => return None,
+            },
+            rows: u8_at(self.bytes, at + 3),
             scratch: u32_at(self.bytes, at + 4),
             scratch_bytes: u32_at(self.bytes, at + 8),
-        }
+        })
     }
 }
 
@@ -96,21 +142,22 @@ impl Placement {
         put(&mut record, 0, self.offset.to_le_bytes());
         put(&mut record, 4, self.first.to_le_bytes());
         put(&mut record, 6, self.last.to_le_bytes());
+        put(&mut record, 8, self.lines.to_le_bytes());
         record
     }
 }
 
 impl Choice {
-    /// The scratch's place in the arena.
+    /// The scratch's place in the arena; empty at 0 where there is none.
     pub fn scratch_range(&self) -> Range<usize> {
-        let start = self.scratch as usize;
+        let start = if self.scratch_bytes == 0 { 0 } else { self.scratch as usize };
         start..start.saturating_add(self.scratch_bytes as usize)
     }
 
     /// The record's bytes.
     pub fn encode(&self) -> [u8; CHOICE_BYTES] {
         let mut record = [0; CHOICE_BYTES];
-        put(&mut record, 0, self.kernel.to_le_bytes());
+        put(&mut record, 0, [self.kernel as u8, self.fusion as u8, self.streamed as u8, self.rows]);
         put(&mut record, 4, self.scratch.to_le_bytes());
         put(&mut record, 8, self.scratch_bytes.to_le_bytes());
         record
@@ -123,16 +170,29 @@ mod tests {
 
     #[test]
     fn records_lie_behind_the_head() {
-        let placement = Placement { offset: 16, first: 0, last: 2 };
-        let choice = Choice { kernel: 0, scratch: 64, scratch_bytes: 32 };
+        let placement = Placement { offset: 16, first: 0, last: 2, lines: 3 };
+        let choice = Choice {
+            kernel: Kernel::Winograd,
+            fusion: Fusion::WithNext,
+            streamed: true,
+            rows: 2,
+            scratch: 64,
+            scratch_bytes: 32,
+        };
         let mut bytes = vec![0, 4, 0, 0, 1, 0, 1, 0];
         bytes.extend(placement.encode());
         bytes.extend(choice.encode());
         let plan = Plan::new(&bytes, 1, 1).expect("a well-formed plan");
         assert_eq!(plan.arena_bytes(), 1024);
         assert_eq!(plan.placement(0), placement);
-        assert_eq!(plan.choice(0), choice);
-        assert_eq!(plan.choice(0).scratch_range(), 64..96);
+        assert_eq!(plan.choice(0), Some(choice));
+        assert_eq!(choice.scratch_range(), 64..96);
+        assert_eq!(Choice { scratch_bytes: 0, ..choice }.scratch_range(), 0..0);
+        for at in 0..3 {
+            let mut bytes = bytes.clone();
+            bytes[PLAN_HEAD_BYTES + PLACEMENT_BYTES + at] = 9;
+            assert_eq!(Plan::new(&bytes, 1, 1).expect("a well-formed plan").choice(0), None);
+        }
         assert!(Plan::new(&bytes, 2, 1).is_none());
     }
 }

@@ -3,6 +3,7 @@
 use half::f16;
 
 use crate::bytes::{put, u8_at, u16_at, u32_at};
+use crate::kernels::{Ring, TensorMut, TensorRef};
 use crate::shape::{DType, Shape};
 
 /// Bytes of a tensor record.
@@ -25,6 +26,18 @@ impl TensorInfo {
     /// Bytes that the tensor takes.
     pub const fn bytes(&self) -> usize {
         self.shape.bytes(self.dtype)
+    }
+
+    /// The tensor, or some rows of it, to read.
+    pub(crate) fn view<'v>(&self, data: &'v [u8], ring: Ring) -> TensorRef<'v> {
+        let Self { shape, dtype, zero_point, .. } = *self;
+        TensorRef { data, ring, shape, dtype, zero_point: i32::from(zero_point) }
+    }
+
+    /// The tensor, or some rows of it, to write.
+    pub(crate) fn view_mut<'v>(&self, data: &'v mut [u8], ring: Ring) -> TensorMut<'v> {
+        let Self { shape, dtype, zero_point, .. } = *self;
+        TensorMut { data, ring, shape, dtype, zero_point: i32::from(zero_point) }
     }
 
     /// Reads a record; `None` for an unknown type, an empty or huge shape, or a zero point in a

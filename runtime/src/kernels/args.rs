@@ -1,8 +1,13 @@
 //! What each kernel takes: views of tensors, filters and constants, with preconditions.
 //!
 //! All views are shorter-lived than the artefact and the arena. Sizes were checked when the
-//! artefact was parsed; an access outside a view reads 0 or writes nothing, never panics.
+//! artefact was parsed; an access outside a view reads 0 or writes nothing, never panics. A view
+//! may hold some rows of its tensor only: [`Ring`] says where they lie.
 
+use core::ops::Range;
+
+use crate::kernels::choice::Kernel;
+use crate::kernels::ring::Ring;
 use crate::layout::{FilterShape, Layout, WeightBits};
 use crate::requant::Rescale;
 use crate::shape::{DType, Shape};
@@ -10,9 +15,11 @@ use crate::shape::{DType, Shape};
 /// An activation to read.
 #[derive(Clone, Copy, Debug)]
 pub struct TensorRef<'a> {
-    /// `shape.bytes(dtype)` bytes, NHWC.
+    /// Rows of [`row_bytes`](Self::row_bytes) each, NHWC, as `ring` places them.
     pub data: &'a [u8],
-    /// Height, width, channels.
+    /// Which rows `data` holds.
+    pub ring: Ring,
+    /// Height, width, channels of the whole tensor.
     pub shape: Shape,
     /// Storage of an element.
     pub dtype: DType,
@@ -23,9 +30,11 @@ pub struct TensorRef<'a> {
 /// An activation to write.
 #[derive(Debug)]
 pub struct TensorMut<'a> {
-    /// `shape.bytes(dtype)` bytes, NHWC.
+    /// Rows of [`row_bytes`](Self::row_bytes) each, NHWC, as `ring` places them.
     pub data: &'a mut [u8],
-    /// Height, width, channels.
+    /// Which rows `data` holds.
+    pub ring: Ring,
+    /// Height, width, channels of the whole tensor.
     pub shape: Shape,
     /// Storage of an element.
     pub dtype: DType,
@@ -87,6 +96,9 @@ pub struct Conv2d<'a> {
     pub epilogue: Epilogue<'a>,
     /// Kernel, stride, padding.
     pub window: Window,
+    /// Which of the family's kernels the plan chose. One that finds less scratch than it needs
+    /// runs the direct one instead: the same bits.
+    pub kernel: Kernel,
 }
 
 /// `y[r][o] = epilogue(sum over i of (x[r][i] - zero_point) * w[o][i])`: a dense layer, or a
@@ -105,6 +117,8 @@ pub struct MatMul<'a> {
     pub filter: Filter<'a>,
     /// Bias, rescale, clamp.
     pub epilogue: Epilogue<'a>,
+    /// Which of the family's kernels the plan chose, as for a convolution.
+    pub kernel: Kernel,
 }
 
 /// One side of a residual add.
@@ -113,6 +127,8 @@ pub struct Addend<'a> {
     /// The values, shaped as the output; `None`: they lie in the output's own bytes, which the
     /// sum replaces element by element (same type and size as the output).
     pub data: Option<&'a [u8]>,
+    /// Which rows `data` holds.
+    pub ring: Ring,
     /// Storage of an element.
     pub dtype: DType,
     /// Subtracted before the rescale.
@@ -136,6 +152,25 @@ pub struct Add<'a> {
     pub max: i8,
 }
 
+/// The residual add that follows a convolution and takes its output, which is never stored:
+/// `y = clamp(out(rescale(c - zero_point) + other.rescale(o - zp_o)) + zp_y)` with `c` what the
+/// convolution's epilogue gives.
+#[derive(Clone, Copy, Debug)]
+pub struct ConvAdd<'a> {
+    /// Zero point of the convolution's output.
+    pub zero_point: i32,
+    /// The convolution's output to the common scale.
+    pub rescale: Rescale,
+    /// The other addend.
+    pub other: Addend<'a>,
+    /// From the common scale to the output's.
+    pub out: Rescale,
+    /// Smallest result, after the zero point was added.
+    pub min: i8,
+    /// Largest result.
+    pub max: i8,
+}
+
 /// A pool over the valid positions of each window.
 ///
 /// Input and output have one type and scale, or the input has 4 bits and the output is `I8`:
@@ -150,22 +185,89 @@ pub struct Pool<'a> {
 }
 
 impl<'a> TensorRef<'a> {
+    /// Bytes of a row of pixels.
+    #[inline]
+    pub const fn row_bytes(&self) -> usize {
+        self.shape.row_bytes(self.dtype)
+    }
+
+    /// The bytes of a row of pixels.
+    #[inline]
+    pub fn row(&self, y: usize) -> &'a [u8] {
+        let bytes = self.row_bytes();
+        let start = self.ring.line(y) * bytes;
+        self.data.get(start..start + bytes).unwrap_or(&[])
+    }
+
     /// The bytes of the channels at a position.
     #[inline]
     pub fn pixel(&self, y: usize, x: usize) -> &'a [u8] {
         let bytes = self.dtype.row_bytes(self.shape.channels);
-        let start = (y * self.shape.width + x) * bytes;
+        let start = (self.ring.line(y) * self.shape.width + x) * bytes;
         self.data.get(start..start + bytes).unwrap_or(&[])
     }
 }
 
 impl TensorMut<'_> {
+    /// Bytes of a row of pixels.
+    #[inline]
+    pub const fn row_bytes(&self) -> usize {
+        self.shape.row_bytes(self.dtype)
+    }
+
+    /// The bytes of a row of pixels.
+    #[inline]
+    pub fn row(&mut self, y: usize) -> &mut [u8] {
+        let bytes = self.row_bytes();
+        let start = self.ring.line(y) * bytes;
+        self.data.get_mut(start..start + bytes).unwrap_or(&mut [])
+    }
+
     /// The bytes of the channels at a position.
     #[inline]
     pub fn pixel(&mut self, y: usize, x: usize) -> &mut [u8] {
         let bytes = self.dtype.row_bytes(self.shape.channels);
-        let start = (y * self.shape.width + x) * bytes;
+        let start = (self.ring.line(y) * self.shape.width + x) * bytes;
         self.data.get_mut(start..start + bytes).unwrap_or(&mut [])
+    }
+}
+
+impl<'a> Addend<'a> {
+    /// The value at a position at the common scale; `here` is the output's pixel, where the values
+    /// of an addend without data lie.
+    #[inline]
+    pub fn scaled(&self, here: &[u8], shape: Shape, [y, x, channel]: [usize; 3]) -> i32 {
+        let value = match self.data {
+            Some(_) => self.dtype.get(self.pixel(shape, y, x), channel),
+            None => self.dtype.get(here, channel),
+        };
+        self.rescale.apply(value - self.zero_point)
+    }
+
+    /// The bytes of the channels at a position; none for an addend in the output's own bytes.
+    #[inline]
+    pub fn pixel(&self, shape: Shape, y: usize, x: usize) -> &'a [u8] {
+        let bytes = self.dtype.row_bytes(shape.channels);
+        let start = (self.ring.line(y) * shape.width + x) * bytes;
+        self.data.and_then(|data| data.get(start..start + bytes)).unwrap_or(&[])
+    }
+
+    /// The bytes of a row of pixels; none for an addend in the output's own bytes.
+    #[inline]
+    pub fn row(&self, shape: Shape, y: usize) -> &'a [u8] {
+        let bytes = shape.row_bytes(self.dtype);
+        let start = self.ring.line(y) * bytes;
+        self.data.and_then(|data| data.get(start..start + bytes)).unwrap_or(&[])
+    }
+}
+
+impl ConvAdd<'_> {
+    /// The sum's value for a value of the convolution and the other addend at the common scale.
+    #[inline]
+    pub fn finish(&self, value: i32, other: i32, zero_point: i32) -> i32 {
+        let sum = self.rescale.apply(value - self.zero_point).wrapping_add(other);
+        let sum = self.out.apply(sum).saturating_add(zero_point);
+        sum.max(i32::from(self.min)).min(i32::from(self.max))
     }
 }
 
@@ -222,6 +324,15 @@ impl Window {
             if axis == 0 { (self.stride[0], self.padding[0]) } else { (self.stride[1], self.padding[2]) };
         (out * stride + tap).checked_sub(before).filter(|&at| at < input)
     }
+
+    /// The rows of an input of `height` rows that output rows `rows` read; empty where they read
+    /// padding only.
+    pub fn source_rows(&self, rows: Range<usize>, height: usize) -> Range<usize> {
+        let [stride, top] = [self.stride[0], self.padding[0]];
+        let start = (rows.start * stride).saturating_sub(top).min(height);
+        let end = (rows.end.saturating_sub(1) * stride + self.kernel[0]).saturating_sub(top).min(height);
+        if rows.is_empty() { 0..0 } else { start..end.max(start) }
+    }
 }
 
 #[inline]
@@ -242,6 +353,17 @@ mod tests {
         assert_eq!(same.source(0, 15, 2, 32), None);
         assert_eq!(same.source(1, 0, 0, 32), None);
         assert_eq!(same.source(1, 0, 1, 32), Some(0));
+    }
+
+    #[test]
+    fn rows_that_a_window_reads() {
+        let window = Window { kernel: [3, 3], stride: [2, 1], padding: [1, 1, 1, 1] };
+        assert_eq!(window.source_rows(0..1, 8), 0..2);
+        assert_eq!(window.source_rows(1..3, 8), 1..6);
+        assert_eq!(window.source_rows(3..4, 7), 5..7);
+        assert_eq!(window.source_rows(2..2, 8), 0..0);
+        let padding = Window { padding: [5, 5, 1, 1], ..window };
+        assert_eq!(padding.source_rows(0..1, 8), 0..0);
     }
 
     #[test]

@@ -39,8 +39,8 @@ const OP: [Field; 24] = [
     (60, 4),
 ];
 const PLAN_HEAD: [Field; 3] = [(0, 4), (4, 2), (6, 2)];
-const PLACEMENT: [Field; 3] = [(0, 4), (4, 2), (6, 2)];
-const CHOICE: [Field; 3] = [(0, 2), (4, 4), (8, 4)];
+const PLACEMENT: [Field; 4] = [(0, 4), (4, 2), (6, 2), (8, 2)];
+const CHOICE: [Field; 6] = [(0, 1), (1, 1), (2, 1), (3, 1), (4, 4), (8, 4)];
 
 /// Changes one field.
 pub(crate) fn change(parts: &mut Parts, rng: &mut Rng) {
@@ -71,7 +71,7 @@ fn record(parts: &mut Parts, kind: u16, size: usize, fields: &[Field], rng: &mut
 fn plan(parts: &mut Parts, rng: &mut Rng) {
     let tensors = parts.find(kind::TENSORS).map_or(0, |i| parts.sections[i].content.len() / TENSOR_BYTES);
     let ops = parts.find(kind::OPS).map_or(0, |i| parts.sections[i].content.len() / OP_BYTES);
-    let tag = rng.pick([0u16, 1]);
+    let tag = rng.pick([0u16, 0, 1, 2, 3]);
     let part = parts.sections.iter_mut().find(|part| (part.kind, part.tag) == (kind::PLAN, tag));
     let Some(part) = part else { return };
     match rng.size(0, 7) {

@@ -19,7 +19,8 @@ pub(crate) fn spread(parts: &mut Parts, family: Family) -> usize {
     let (mut plan, mut arena) = (vec![0; PLAN_HEAD_BYTES], 0u32);
     for (index, record) in tensors.chunks_exact(TENSOR_BYTES).enumerate() {
         let first = writers.iter().position(|&tensor| usize::from(tensor) == index).unwrap_or(0) as u16;
-        plan.extend(Placement { offset: arena, first, last }.encode());
+        let lines = u16::from_le_bytes([record[4], record[5]]);
+        plan.extend(Placement { offset: arena, first, last, lines }.encode());
         arena = arena.saturating_add(bytes(record).next_multiple_of(4));
     }
     debug_assert_eq!(plan.len(), PLAN_HEAD_BYTES + PLACEMENT_BYTES * (tensors.len() / TENSOR_BYTES));

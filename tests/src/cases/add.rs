@@ -1,7 +1,7 @@
 //! Residual additions: two inputs, and in place over each of them that has the output's width.
 
 use fourbit::Aligned;
-use fourbit::kernels::{Add, Addend, Kernels};
+use fourbit::kernels::{Add, Addend, Kernels, Ring};
 use fourbit::requant::Rescale;
 use fourbit::shape::Shape;
 
@@ -29,23 +29,25 @@ pub fn add<K: Kernels>(kernels: &mut K, seed: u64) -> Result<(), Mismatch> {
     let (mut a_memory, mut b_memory) = (Aligned([0; TENSOR_BYTES]), Aligned([0; TENSOR_BYTES]));
     let a = Addend {
         data: Some(fill(rng, &mut a_memory.0, shape, a_type, a_zero, style, a_type.limits())),
+        ring: Ring::whole(shape.height),
         dtype: a_type,
         zero_point: a_zero,
         rescale: a_scale,
     };
     let b = Addend {
         data: Some(fill(rng, &mut b_memory.0, shape, b_type, b_zero, style, b_type.limits())),
+        ring: Ring::whole(shape.height),
         dtype: b_type,
         zero_point: b_zero,
         rescale: b_scale,
     };
     let (min, max) = clamp(rng, to, out_zero);
     let args = Args::Add(Add { a, b, out, min, max });
-    equal(kernels, seed, &Case { args, shape, dtype: to, zero_point: out_zero })
+    equal(kernels, rng, seed, &Case { args, shape, dtype: to, zero_point: out_zero })
 }
 
 /// A side's rescale to the common scale; two of them sum to less than 2^31.
-fn side(rng: &mut Rng, style: Style, reach: i64) -> Rescale {
+pub(super) fn side(rng: &mut Rng, style: Style, reach: i64) -> Rescale {
     let least = bit_length(reach) + 2;
     let shift = match style {
         Style::Ties => rng.range(30, 31),
@@ -57,6 +59,6 @@ fn side(rng: &mut Rng, style: Style, reach: i64) -> Rescale {
 }
 
 /// Largest magnitude of a rescaled side.
-fn common(reach: i64, rescale: Rescale) -> i64 {
+pub(super) fn common(reach: i64, rescale: Rescale) -> i64 {
     ((reach * i64::from(rescale.multiplier)) >> rescale.shift) + 1
 }

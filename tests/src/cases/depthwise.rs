@@ -1,7 +1,7 @@
 //! Convolutions of each channel with its own filter.
 
 use fourbit::Aligned;
-use fourbit::kernels::{Conv2d, Kernels, TensorRef};
+use fourbit::kernels::{Conv2d, Kernel, Kernels, Ring, TensorRef};
 use fourbit::layout::{FilterShape, Layout};
 use fourbit::shape::Shape;
 
@@ -27,11 +27,12 @@ pub fn depthwise_conv2d<K: Kernels>(kernels: &mut K, seed: u64) -> Result<(), Mi
     let layout = rng.pick([Layout::TapMajor, Layout::TapMajor, Layout::OutputMajor]);
     let (mut memory, mut constants) = (Aligned([0; TENSOR_BYTES]), Constants::new());
     let data = fill(rng, &mut memory.0, shape, from, zero, style, from.limits());
-    let input = TensorRef { data, shape, dtype: from, zero_point: zero };
+    let input = TensorRef { data, ring: Ring::whole(shape.height), shape, dtype: from, zero_point: zero };
     let filter = FilterShape { outputs: channels, taps, inputs: 1 };
     let spec = Spec { style, shape: filter, bits, layout, input: (from, zero), output: (to, out_zero) };
     let (filter, epilogue) = constants.fill(rng, &spec);
-    let args = Args::DepthwiseConv2d(Conv2d { input, filter, epilogue, window });
+    let kernel = rng.pick(Kernel::ALL);
+    let args = Args::DepthwiseConv2d(Conv2d { input, filter, epilogue, window, kernel });
     let shape = Shape::new(rows, columns, channels);
-    equal(kernels, seed, &Case { args, shape, dtype: to, zero_point: out_zero })
+    equal(kernels, rng, seed, &Case { args, shape, dtype: to, zero_point: out_zero })
 }

@@ -1,7 +1,7 @@
 //! Dense layers and products with a constant matrix.
 
 use fourbit::Aligned;
-use fourbit::kernels::{Kernels, MatMul};
+use fourbit::kernels::{Kernel, Kernels, MatMul};
 use fourbit::layout::{FilterShape, Layout};
 use fourbit::shape::Shape;
 
@@ -28,7 +28,8 @@ pub fn matmul<K: Kernels>(kernels: &mut K, seed: u64) -> Result<(), Mismatch> {
     let filter = FilterShape { outputs, taps: 1, inputs: columns };
     let spec = Spec { style, shape: filter, bits, layout, input: (from, zero), output: (to, out_zero) };
     let (filter, epilogue) = constants.fill(rng, &spec);
-    let args = Args::MatMul(MatMul { input, dtype: from, zero_point: zero, rows, filter, epilogue });
+    let kernel = rng.pick(Kernel::ALL);
+    let args = Args::MatMul(MatMul { input, dtype: from, zero_point: zero, rows, filter, epilogue, kernel });
     let shape = Shape::new(1, rows, outputs);
-    equal(kernels, seed, &Case { args, shape, dtype: to, zero_point: out_zero })
+    equal(kernels, rng, seed, &Case { args, shape, dtype: to, zero_point: out_zero })
 }

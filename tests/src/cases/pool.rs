@@ -1,7 +1,7 @@
 //! Pools, with one type or widening from 4 bits to 8.
 
 use fourbit::Aligned;
-use fourbit::kernels::{Kernels, Pool, TensorRef, Window};
+use fourbit::kernels::{Kernels, Pool, Ring, TensorRef, Window};
 use fourbit::shape::{DType, Shape};
 
 use super::{Style, TENSOR_BYTES, equal, fill, window, zero_point};
@@ -47,11 +47,12 @@ fn pool<K: Kernels>(kernels: &mut K, seed: u64, kind: Kind) -> Result<(), Mismat
     let shape = Shape { channels, ..extents };
     let mut memory = Aligned([0; TENSOR_BYTES]);
     let data = fill(rng, &mut memory.0, shape, from, zero, style, limits);
-    let input = TensorRef { data, shape, dtype: from, zero_point: zero };
+    let input = TensorRef { data, ring: Ring::whole(shape.height), shape, dtype: from, zero_point: zero };
     let op = Pool { input, window };
     let args = if kind == Kind::AvgPool2d { Args::AvgPool2d(op) } else { Args::MaxPool2d(op) };
     equal(
         kernels,
+        rng,
         seed,
         &Case { args, shape: Shape::new(rows, columns, channels), dtype: to, zero_point: out_zero },
     )

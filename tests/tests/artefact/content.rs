@@ -2,10 +2,10 @@
 
 use fourbit::artefact::header::kind;
 use fourbit::artefact::{
-    CHOICE_BYTES, Choice, Linear, OP_BYTES, Op, OpProblem, OpRecord, PLACEMENT_BYTES, PLAN_HEAD_BYTES,
-    Placement, PlanProblem, TENSOR_BYTES, TensorInfo,
+    CHOICE_BYTES, Choice, Fusion, Linear, OP_BYTES, Op, OpProblem, OpRecord, PLACEMENT_BYTES,
+    PLAN_HEAD_BYTES, Placement, PlanProblem, TENSOR_BYTES, TensorInfo,
 };
-use fourbit::kernels::{Family, Window};
+use fourbit::kernels::{Family, Kernel, Window};
 use fourbit::requant::Rescale;
 use fourbit::shape::DType;
 use fourbit::{Artefact, ParseError};
@@ -332,11 +332,65 @@ fn tensors_that_overlap() {
 #[test]
 fn kernels_and_scratch_that_there_are_not() {
     for op in 0..4 {
-        let choice = Choice { kernel: 1, scratch: 0, scratch_bytes: 0 };
-        assert_eq!(with_choice(op, choice), PlanProblem::Kernel { op });
+        for (at, code) in [(0, 1), (0, 9), (1, 3), (2, 2)] {
+            let tensors = read(&sum(), |artefact| artefact.tensor_count());
+            let at = PLAN_HEAD_BYTES + PLACEMENT_BYTES * tensors + CHOICE_BYTES * usize::from(op) + at;
+            assert_eq!(with_plan(&sum(), at, &[code]), PlanProblem::Kernel { op });
+        }
+        let winograd = Choice { kernel: Kernel::Winograd, ..Choice::default() };
+        assert_eq!(with_choice(op, winograd), PlanProblem::Kernel { op });
         for (scratch, scratch_bytes) in [(0, 1 << 20), (1 << 20, 4), (u32::MAX, u32::MAX), (2, 4), (0, 64)] {
-            let choice = Choice { kernel: 0, scratch, scratch_bytes };
+            let choice = Choice { scratch, scratch_bytes, ..Choice::default() };
             assert_eq!(with_choice(op, choice), PlanProblem::Scratch { op });
         }
     }
+}
+
+#[test]
+fn fusions_that_are_none() {
+    let fusion = |op| PlanProblem::Fusion { op };
+    let choice = |fusion, streamed| Choice { fusion, streamed, ..Choice::default() };
+    // conv1's output is conv2's input too; conv2's has a place, as if it were stored; the others
+    // are no pair of a convolution and an add.
+    for op in 0..4 {
+        let group = if op == 3 { PlanProblem::Group { op } } else { fusion(op) };
+        assert_eq!(with_choice(op, choice(Fusion::WithNext, true)), group);
+        assert_eq!(with_choice(op, choice(Fusion::WithNext, false)), fusion(op));
+        assert_eq!(with_choice(op, choice(Fusion::Done, false)), fusion(op));
+    }
+    // Nothing is stored where nothing is fused.
+    assert_eq!(with_placement(2, |p| p.lines = 0), fusion(1));
+}
+
+#[test]
+fn groups_and_rings_that_cannot_run() {
+    let ring = |tensor| PlanProblem::Ring { tensor };
+    let file = sum();
+    assert_eq!(with_choice(3, Choice { streamed: true, ..Choice::default() }), PlanProblem::Group { op: 3 });
+    // A ring between two operations of no group, an image of one line, a dense layer by rows.
+    assert_eq!(with_placement(2, |p| p.lines = 1), ring(2));
+    for tensor in [0, 4] {
+        let lines = if tensor == 0 { 1 } else { 2 };
+        assert_eq!(with_placement(tensor, |p| p.lines = lines), PlanProblem::Place { tensor });
+    }
+    assert_eq!(with_placement(3, |p| p.lines = 1), ring(3));
+    assert_eq!(with_choice(3, Choice { rows: 1, ..Choice::default() }), ring(4));
+    // By rows, the sum over conv1's output: row by row it replaces what was read, if that is whole.
+    let streamed = |lines: u16| {
+        changed(&file, |parts| {
+            let plan = parts.section(kind::PLAN);
+            let place = PLAN_HEAD_BYTES + PLACEMENT_BYTES;
+            put(plan, place + 8, &lines.to_le_bytes());
+            let choices = PLAN_HEAD_BYTES + PLACEMENT_BYTES * 5;
+            let rows = Choice { streamed: true, rows: 1, ..Choice::default() };
+            put(plan, choices, &rows.encode());
+            put(plan, choices + CHOICE_BYTES, &rows.encode());
+            put(plan, choices + 2 * CHOICE_BYTES, &Choice { streamed: false, ..rows }.encode());
+        })
+    };
+    assert!(crate::accepted(&streamed(2)));
+    assert!(matches!(
+        refusal(&streamed(1)),
+        ParseError::Plan { problem: PlanProblem::Overlap { tensor: 3, other: 1 }, .. }
+    ));
 }

@@ -1,4 +1,4 @@
-//! Networks whose artefacts have less than 1 KB and between them every operation.
+//! Networks whose artefacts have less than 1.5 KB and between them every operation.
 //!
 //! Their files are committed as `tests/golden/tiny-*.fourbit`, for the fuzzer and for Miri, which
 //! shall not need the compiler. `BLESS=1 cargo test --package fourbit-tests --test artefact` writes

@@ -2,7 +2,9 @@
 
 pub(crate) mod plain;
 
-use fourbit::kernels::{Add, Conv2d, Family, Filter, Host, Kernels, MatMul, Pool, TensorMut};
+use std::ops::Range;
+
+use fourbit::kernels::{Add, Conv2d, ConvAdd, Family, Filter, Host, Kernels, MatMul, Pool, TensorMut};
 
 /// The simulator's kernels for single operations: unpacks the filter before each.
 #[derive(Default)]
@@ -25,28 +27,46 @@ impl Unpacking {
 impl Kernels for Unpacking {
     const FAMILY: Family = Family::Host;
 
-    fn conv2d(&mut self, op: &Conv2d<'_>, scratch: &mut [u8], out: &mut TensorMut<'_>) {
-        self.host(&op.filter, op.filter.shape.taps * op.input.shape.channels).conv2d(op, scratch, out);
+    fn conv2d(&mut self, op: &Conv2d<'_>, rows: Range<usize>, scratch: &mut [u8], out: &mut TensorMut<'_>) {
+        self.host(&op.filter, op.filter.shape.taps * op.input.shape.channels).conv2d(op, rows, scratch, out);
     }
 
-    fn depthwise_conv2d(&mut self, op: &Conv2d<'_>, scratch: &mut [u8], out: &mut TensorMut<'_>) {
+    fn conv2d_add(
+        &mut self,
+        op: &Conv2d<'_>,
+        add: &ConvAdd<'_>,
+        rows: Range<usize>,
+        scratch: &mut [u8],
+        out: &mut TensorMut<'_>,
+    ) {
         self.host(&op.filter, op.filter.shape.taps * op.input.shape.channels)
-            .depthwise_conv2d(op, scratch, out);
+            .conv2d_add(op, add, rows, scratch, out);
+    }
+
+    fn depthwise_conv2d(
+        &mut self,
+        op: &Conv2d<'_>,
+        rows: Range<usize>,
+        scratch: &mut [u8],
+        out: &mut TensorMut<'_>,
+    ) {
+        self.host(&op.filter, op.filter.shape.taps * op.input.shape.channels)
+            .depthwise_conv2d(op, rows, scratch, out);
     }
 
     fn matmul(&mut self, op: &MatMul<'_>, scratch: &mut [u8], out: &mut TensorMut<'_>) {
         self.host(&op.filter, op.filter.shape.inputs).matmul(op, scratch, out);
     }
 
-    fn add(&mut self, op: &Add<'_>, out: &mut TensorMut<'_>) {
-        Host::new(&[], &mut []).add(op, out);
+    fn add(&mut self, op: &Add<'_>, rows: Range<usize>, out: &mut TensorMut<'_>) {
+        Host::new(&[], &mut []).add(op, rows, out);
     }
 
-    fn avg_pool2d(&mut self, op: &Pool<'_>, out: &mut TensorMut<'_>) {
-        Host::new(&[], &mut []).avg_pool2d(op, out);
+    fn avg_pool2d(&mut self, op: &Pool<'_>, rows: Range<usize>, out: &mut TensorMut<'_>) {
+        Host::new(&[], &mut []).avg_pool2d(op, rows, out);
     }
 
-    fn max_pool2d(&mut self, op: &Pool<'_>, out: &mut TensorMut<'_>) {
-        Host::new(&[], &mut []).max_pool2d(op, out);
+    fn max_pool2d(&mut self, op: &Pool<'_>, rows: Range<usize>, out: &mut TensorMut<'_>) {
+        Host::new(&[], &mut []).max_pool2d(op, rows, out);
     }
 }

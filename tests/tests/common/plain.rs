@@ -1,8 +1,10 @@
 //! A third set of kernels, written for this test: right as it stands, wrong with a planted bug.
 
+use std::ops::Range;
+
 use fourbit::kernels::{
-    Add, Addend, Conv2d, Epilogue, Family, Filter, Kernels, MatMul, Pool, Reference, TensorMut, TensorRef,
-    Window,
+    Add, Addend, Conv2d, ConvAdd, Epilogue, Family, Filter, Kernels, MatMul, Pool, Reference, Ring,
+    TensorMut, TensorRef, Window,
 };
 use fourbit::requant::{self, Rescale};
 use fourbit::shape::Shape;
@@ -40,10 +42,15 @@ impl Plain {
         value.max(i32::from(min)).min(max)
     }
 
-    /// Writes every element of the output.
-    fn each(&self, out: &mut TensorMut<'_>, value: impl Fn(&[u8], usize, usize, usize) -> i32) {
-        let Shape { height, width, channels } = out.shape;
-        for y in 0..height {
+    /// Writes every element of the rows.
+    fn each(
+        &self,
+        rows: Range<usize>,
+        out: &mut TensorMut<'_>,
+        value: impl Fn(&[u8], usize, usize, usize) -> i32,
+    ) {
+        let Shape { width, channels, .. } = out.shape;
+        for y in rows {
             for x in 0..width {
                 let before = out.pixel(y, x).to_vec();
                 let dtype = out.dtype;
@@ -62,12 +69,12 @@ impl Plain {
         &self,
         input: &TensorRef<'_>,
         window: &Window,
-        (filter, epilogue): (&Filter<'_>, &Epilogue<'_>),
-        depthwise: bool,
+        (filter, epilogue, depthwise): (&Filter<'_>, &Epilogue<'_>, bool),
+        (rows, zero_point): (Range<usize>, i32),
         out: &mut TensorMut<'_>,
+        then: impl Fn(i32, &[u8], [usize; 3]) -> i32,
     ) {
-        let zero_point = out.zero_point;
-        self.each(out, |_, y, x, output| {
+        self.each(rows, out, |before, y, x, output| {
             let mut acc = epilogue.bias(output);
             for tap in 0..filter.shape.taps {
                 let (ky, kx) = (tap / window.kernel[1], tap % window.kernel[1]);
@@ -87,42 +94,78 @@ impl Plain {
             let rescale = epilogue.rescale(output);
             let limit = 1i64 << (rescale.shift - 1);
             let acc = i64::from(acc).clamp(-limit, limit - 1) as i32;
-            self.clamp(self.apply(rescale, acc) + zero_point, epilogue.min, epilogue.max)
+            let value = self.clamp(self.apply(rescale, acc) + zero_point, epilogue.min, epilogue.max);
+            then(value, before, [y, x, output])
         });
+    }
+
+    /// An addend's element at the common scale.
+    fn side(&self, addend: &Addend<'_>, shape: Shape, before: &[u8], [y, x, channel]: [usize; 3]) -> i32 {
+        let bytes = addend.dtype.row_bytes(shape.channels);
+        let line = (y - addend.ring.first) % addend.ring.lines;
+        let row = addend.data.map_or(before, |data| &data[(line * shape.width + x) * bytes..][..bytes]);
+        self.apply(addend.rescale, addend.dtype.get(row, channel) - addend.zero_point)
     }
 }
 
 impl Kernels for Plain {
     const FAMILY: Family = Family::Portable;
 
-    fn conv2d(&mut self, op: &Conv2d<'_>, _scratch: &mut [u8], out: &mut TensorMut<'_>) {
-        self.linear(&op.input, &op.window, (&op.filter, &op.epilogue), false, out);
+    fn conv2d(&mut self, op: &Conv2d<'_>, rows: Range<usize>, _scratch: &mut [u8], out: &mut TensorMut<'_>) {
+        let to = (rows, out.zero_point);
+        let constants = (&op.filter, &op.epilogue, false);
+        self.linear(&op.input, &op.window, constants, to, out, |value, _, _| value);
     }
 
-    fn depthwise_conv2d(&mut self, op: &Conv2d<'_>, _scratch: &mut [u8], out: &mut TensorMut<'_>) {
-        self.linear(&op.input, &op.window, (&op.filter, &op.epilogue), true, out);
+    fn conv2d_add(
+        &mut self,
+        op: &Conv2d<'_>,
+        add: &ConvAdd<'_>,
+        rows: Range<usize>,
+        _scratch: &mut [u8],
+        out: &mut TensorMut<'_>,
+    ) {
+        let (shape, zero_point) = (out.shape, out.zero_point);
+        let constants = (&op.filter, &op.epilogue, false);
+        let to = (rows, add.zero_point);
+        self.linear(&op.input, &op.window, constants, to, out, |value, before, at| {
+            let own = self.apply(add.rescale, value - add.zero_point);
+            let sum = own.wrapping_add(self.side(&add.other, shape, before, at));
+            self.clamp(self.apply(add.out, sum) + zero_point, add.min, add.max)
+        });
+    }
+
+    fn depthwise_conv2d(
+        &mut self,
+        op: &Conv2d<'_>,
+        rows: Range<usize>,
+        _scratch: &mut [u8],
+        out: &mut TensorMut<'_>,
+    ) {
+        let to = (rows, out.zero_point);
+        let constants = (&op.filter, &op.epilogue, true);
+        self.linear(&op.input, &op.window, constants, to, out, |value, _, _| value);
     }
 
     fn matmul(&mut self, op: &MatMul<'_>, _scratch: &mut [u8], out: &mut TensorMut<'_>) {
         let shape = Shape::new(1, op.rows, op.filter.shape.inputs);
-        let input = TensorRef { data: op.input, shape, dtype: op.dtype, zero_point: op.zero_point };
+        let (ring, zero_point) = (Ring::whole(1), op.zero_point);
+        let input = TensorRef { data: op.input, ring, shape, dtype: op.dtype, zero_point };
         let window = Window { kernel: [1, 1], stride: [1, 1], padding: [0; 4] };
-        self.linear(&input, &window, (&op.filter, &op.epilogue), false, out);
+        let to = (0..out.shape.height, out.zero_point);
+        let constants = (&op.filter, &op.epilogue, false);
+        self.linear(&input, &window, constants, to, out, |value, _, _| value);
     }
 
-    fn add(&mut self, op: &Add<'_>, out: &mut TensorMut<'_>) {
-        let (zero_point, width, channels) = (out.zero_point, out.shape.width, out.shape.channels);
-        self.each(out, |before, y, x, channel| {
-            let side = |addend: &Addend<'_>| {
-                let bytes = addend.dtype.row_bytes(channels);
-                let row = addend.data.map_or(before, |data| &data[(y * width + x) * bytes..][..bytes]);
-                self.apply(addend.rescale, addend.dtype.get(row, channel) - addend.zero_point)
-            };
+    fn add(&mut self, op: &Add<'_>, rows: Range<usize>, out: &mut TensorMut<'_>) {
+        let (zero_point, shape) = (out.zero_point, out.shape);
+        self.each(rows, out, |before, y, x, channel| {
+            let side = |addend| self.side(addend, shape, before, [y, x, channel]);
             self.clamp(self.apply(op.out, side(&op.a) + side(&op.b)) + zero_point, op.min, op.max)
         });
     }
 
-    fn avg_pool2d(&mut self, op: &Pool<'_>, out: &mut TensorMut<'_>) {
+    fn avg_pool2d(&mut self, op: &Pool<'_>, rows: Range<usize>, out: &mut TensorMut<'_>) {
         let (zero_point, (low, high)) = (out.zero_point, out.dtype.limits());
         let factor = match (op.input.dtype.bits(), out.dtype.bits(), op.input.dtype.limits().0) {
             (4, 8, 0) => 17,
@@ -130,7 +173,7 @@ impl Kernels for Plain {
             _ => 1,
         };
         let (input, window) = (op.input, op.window);
-        self.each(out, |_, y, x, channel| {
+        self.each(rows, out, |_, y, x, channel| {
             let (mut sum, mut count) = (0, 0);
             for tap in 0..window.kernel[0] * window.kernel[1] {
                 let (ky, kx) = (tap / window.kernel[1], tap % window.kernel[1]);
@@ -148,7 +191,7 @@ impl Kernels for Plain {
         });
     }
 
-    fn max_pool2d(&mut self, op: &Pool<'_>, out: &mut TensorMut<'_>) {
-        Reference.max_pool2d(op, out);
+    fn max_pool2d(&mut self, op: &Pool<'_>, rows: Range<usize>, out: &mut TensorMut<'_>) {
+        Reference.max_pool2d(op, rows, out);
     }
 }

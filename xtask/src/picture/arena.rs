@@ -71,7 +71,7 @@ pub(crate) fn arena(
             block(area, &axes, span, (start, end), COLORS[tensor % COLORS.len()], &name)?;
         }
         for op in 0..artefact.op_count() {
-            let scratch = plan.choice(op).scratch_range();
+            let Some(scratch) = plan.choice(op).map(|choice| choice.scratch_range()) else { continue };
             if !scratch.is_empty() {
                 block(area, &axes, (op, op + 1), (scratch.start, scratch.end), RULE, "scratch")?;
             }

@@ -1,26 +1,31 @@
 //! Residual add by tables: the rescale of every value that a side can have, computed once.
 
+use core::ops::Range;
+
 use crate::kernels::args::{Add, Addend, TensorMut};
 use crate::kernels::{Kernels, Reference};
 
 /// Elementwise where inputs and output have the same bits and fill their bytes; otherwise the
 /// reference does it.
-pub(super) fn add(op: &Add<'_>, out: &mut TensorMut<'_>) {
+pub(super) fn add(op: &Add<'_>, rows: Range<usize>, out: &mut TensorMut<'_>) {
     let bits = out.dtype.bits();
     let whole = bits == 8 || out.shape.channels.is_multiple_of(2);
     if !whole || op.a.dtype.bits() != bits || op.b.dtype.bits() != bits {
-        return Reference.add(op, out);
+        return Reference.add(op, rows, out);
     }
     let (a, b) = (table(&op.a), table(&op.b));
     let (min, max) = (i32::from(op.min), i32::from(op.max));
+    let zero_point = out.zero_point;
     let sum = |x: u8, y: u8| {
         let sum = a[usize::from(x)].wrapping_add(b[usize::from(y)]);
-        op.out.apply(sum).saturating_add(out.zero_point).max(min).min(max) as u8
+        op.out.apply(sum).saturating_add(zero_point).max(min).min(max) as u8
     };
-    if bits == 8 {
-        each(op, out.data, sum);
-    } else {
-        each(op, out.data, |x, y| sum(x & 0x0F, y & 0x0F) & 0x0F | sum(x >> 4, y >> 4) << 4);
+    for y in rows {
+        if bits == 8 {
+            each(op, y, out, sum);
+        } else {
+            each(op, y, out, |x, y| sum(x & 0x0F, y & 0x0F) & 0x0F | sum(x >> 4, y >> 4) << 4);
+        }
     }
 }
 
@@ -34,22 +39,24 @@ fn table(addend: &Addend<'_>) -> [i32; 256] {
     })
 }
 
-/// `y = sum(a, b)` for every byte; an addend without data lies in `y`.
-fn each(op: &Add<'_>, out: &mut [u8], sum: impl Fn(u8, u8) -> u8) {
+/// `y = sum(a, b)` for every byte of a row; an addend without data lies in `y`.
+fn each(op: &Add<'_>, row: usize, out: &mut TensorMut<'_>, sum: impl Fn(u8, u8) -> u8) {
+    let (a, b) = (op.a.row(out.shape, row), op.b.row(out.shape, row));
+    let out = out.row(row);
     match (op.a.data, op.b.data) {
-        (Some(a), Some(b)) => {
+        (Some(_), Some(_)) => {
             for ((y, &a), &b) in out.iter_mut().zip(a).zip(b) {
                 *y = sum(a, b);
             }
         }
-        (None, Some(b)) => {
+        (None, Some(_)) => {
             for (y, &b) in out.iter_mut().zip(b) {
                 *y = sum(*y, b);
             }
         }
-        (a, None) => {
-            for (y, a) in out.iter_mut().zip(a.into_iter().flatten()) {
-                *y = sum(*a, *y);
+        (_, None) => {
+            for (y, &a) in out.iter_mut().zip(a) {
+                *y = sum(a, *y);
             }
         }
     }

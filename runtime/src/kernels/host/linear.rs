@@ -1,5 +1,7 @@
 //! Convolutions and matrix products over gathered patches.
 
+use core::ops::Range;
+
 use crate::kernels::args::{Epilogue, TensorMut};
 use crate::kernels::host::patch::Source;
 use crate::kernels::host::tile::{PATCHES, ROWS, Tile};
@@ -45,9 +47,15 @@ pub(super) struct Depthwise<'a> {
     pub(super) epilogue: Epilogue<'a>,
 }
 
-/// Fills `out`, two positions at a time; `buffer` holds their patches.
+/// Fills the rows of `out`, two positions of a row at a time; `buffer` holds their patches.
 #[inline(always)]
-pub(super) fn run(kernel: &impl Kernel, source: &Source<'_>, buffer: &mut [i16], out: &mut TensorMut<'_>) {
+pub(super) fn run(
+    kernel: &impl Kernel,
+    source: &Source<'_>,
+    buffer: &mut [i16],
+    rows: Range<usize>,
+    out: &mut TensorMut<'_>,
+) {
     let (shape, dtype, zero_point) = (out.shape, out.dtype, out.zero_point);
     let len = source.len();
     let Some((first, second)) = buffer.get_mut(..PIXELS * len).and_then(|b| b.split_at_mut_checked(len))
@@ -55,22 +63,21 @@ pub(super) fn run(kernel: &impl Kernel, source: &Source<'_>, buffer: &mut [i16],
         return;
     };
     let row_bytes = dtype.row_bytes(shape.channels).max(1);
-    let width = shape.width.max(1);
-    let mut position = 0;
-    for bytes in out.data.chunks_mut(PIXELS * row_bytes) {
-        bytes.fill(0);
-        source.gather(position / width, position % width, width, first);
-        // At an odd end the second patch is a copy whose results have no place to go.
-        let next = (position + 1).min(shape.pixels().saturating_sub(1));
-        source.gather(next / width, next % width, width, second);
-        let mut rows = bytes.chunks_mut(row_bytes);
-        let mut rows = [rows.next(), rows.next()];
-        kernel.accumulate([first, second], shape.channels, |patch, channel, sums| {
-            if let Some(Some(row)) = rows.get_mut(patch) {
-                finish(kernel.epilogue(), dtype, zero_point, row, channel, sums);
-            }
-        });
-        position += PIXELS;
+    for y in rows {
+        for (pair, bytes) in out.row(y).chunks_mut(PIXELS * row_bytes).enumerate() {
+            bytes.fill(0);
+            let x = PIXELS * pair;
+            source.gather(y, x, shape.width, first);
+            // At an odd end the second patch is a copy whose results have no place to go.
+            source.gather(y, (x + 1).min(shape.width.saturating_sub(1)), shape.width, second);
+            let mut pixels = bytes.chunks_mut(row_bytes);
+            let mut pixels = [pixels.next(), pixels.next()];
+            kernel.accumulate([first, second], shape.channels, |patch, channel, sums| {
+                if let Some(Some(pixel)) = pixels.get_mut(patch) {
+                    finish(kernel.epilogue(), dtype, zero_point, pixel, channel, sums);
+                }
+            });
+        }
     }
 }
 

@@ -10,7 +10,9 @@ mod linear;
 mod patch;
 mod tile;
 
-use super::{Add, Conv2d, Family, Filter, Kernels, MatMul, Pool, Reference, TensorMut};
+use core::ops::Range;
+
+use super::{Add, Conv2d, ConvAdd, Family, Filter, Kernels, MatMul, Pool, Reference, TensorMut};
 use crate::artefact::{Artefact, Op};
 use crate::layout::{Layout, WeightBits};
 use linear::{Dense, Depthwise};
@@ -99,23 +101,41 @@ impl<'m> Host<'m> {
 impl Kernels for Host<'_> {
     const FAMILY: Family = Family::Host;
 
-    fn conv2d(&mut self, op: &Conv2d<'_>, scratch: &mut [u8], out: &mut TensorMut<'_>) {
+    fn conv2d(&mut self, op: &Conv2d<'_>, rows: Range<usize>, scratch: &mut [u8], out: &mut TensorMut<'_>) {
         if op.filter.layout != Layout::OutputMajor {
-            return Reference.conv2d(op, scratch, out);
+            return Reference.conv2d(op, rows, scratch, out);
         }
         let (weights, stride) = self.rows(&op.filter);
         let columns = op.filter.shape.taps * op.filter.shape.inputs;
         let dense = Dense { weights, stride, columns, epilogue: op.epilogue, tile: tile::fastest() };
-        dispatch(&dense, &Source::Window(*op), self.patch, out);
+        dispatch(&dense, &Source::Window(*op), self.patch, rows, out);
     }
 
-    fn depthwise_conv2d(&mut self, op: &Conv2d<'_>, scratch: &mut [u8], out: &mut TensorMut<'_>) {
+    /// The host has memory for every tensor: its plans keep the two apart.
+    fn conv2d_add(
+        &mut self,
+        op: &Conv2d<'_>,
+        add: &ConvAdd<'_>,
+        rows: Range<usize>,
+        scratch: &mut [u8],
+        out: &mut TensorMut<'_>,
+    ) {
+        Reference.conv2d_add(op, add, rows, scratch, out);
+    }
+
+    fn depthwise_conv2d(
+        &mut self,
+        op: &Conv2d<'_>,
+        rows: Range<usize>,
+        scratch: &mut [u8],
+        out: &mut TensorMut<'_>,
+    ) {
         if op.filter.layout != Layout::TapMajor {
-            return Reference.depthwise_conv2d(op, scratch, out);
+            return Reference.depthwise_conv2d(op, rows, scratch, out);
         }
         let (weights, stride) = self.rows(&op.filter);
         let depthwise = Depthwise { weights, stride, taps: op.filter.shape.taps, epilogue: op.epilogue };
-        dispatch(&depthwise, &Source::Window(*op), self.patch, out);
+        dispatch(&depthwise, &Source::Window(*op), self.patch, rows, out);
     }
 
     fn matmul(&mut self, op: &MatMul<'_>, scratch: &mut [u8], out: &mut TensorMut<'_>) {
@@ -125,34 +145,46 @@ impl Kernels for Host<'_> {
         let (weights, stride) = self.rows(&op.filter);
         let columns = op.filter.shape.inputs;
         let dense = Dense { weights, stride, columns, epilogue: op.epilogue, tile: tile::fastest() };
-        dispatch(&dense, &Source::Rows(*op), self.patch, out);
+        dispatch(&dense, &Source::Rows(*op), self.patch, 0..out.shape.height, out);
     }
 
-    fn add(&mut self, op: &Add<'_>, out: &mut TensorMut<'_>) {
-        add::add(op, out);
+    fn add(&mut self, op: &Add<'_>, rows: Range<usize>, out: &mut TensorMut<'_>) {
+        add::add(op, rows, out);
     }
 
-    fn avg_pool2d(&mut self, op: &Pool<'_>, out: &mut TensorMut<'_>) {
-        Reference.avg_pool2d(op, out);
+    fn avg_pool2d(&mut self, op: &Pool<'_>, rows: Range<usize>, out: &mut TensorMut<'_>) {
+        Reference.avg_pool2d(op, rows, out);
     }
 
-    fn max_pool2d(&mut self, op: &Pool<'_>, out: &mut TensorMut<'_>) {
-        Reference.max_pool2d(op, out);
+    fn max_pool2d(&mut self, op: &Pool<'_>, rows: Range<usize>, out: &mut TensorMut<'_>) {
+        Reference.max_pool2d(op, rows, out);
     }
 }
 
 /// Runs a linear kernel with the widest vectors that this processor has.
-fn dispatch(kernel: &impl linear::Kernel, source: &Source<'_>, patch: &mut [i16], out: &mut TensorMut<'_>) {
+fn dispatch(
+    kernel: &impl linear::Kernel,
+    source: &Source<'_>,
+    patch: &mut [i16],
+    rows: Range<usize>,
+    out: &mut TensorMut<'_>,
+) {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") {
         // SAFETY: the processor has AVX2, which is all that the function asks for.
-        return unsafe { with_avx2(kernel, source, patch, out) };
+        return unsafe { with_avx2(kernel, source, patch, rows, out) };
     }
-    linear::run(kernel, source, patch, out);
+    linear::run(kernel, source, patch, rows, out);
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn with_avx2(kernel: &impl linear::Kernel, source: &Source<'_>, patch: &mut [i16], out: &mut TensorMut<'_>) {
-    linear::run(kernel, source, patch, out);
+fn with_avx2(
+    kernel: &impl linear::Kernel,
+    source: &Source<'_>,
+    patch: &mut [i16],
+    rows: Range<usize>,
+    out: &mut TensorMut<'_>,
+) {
+    linear::run(kernel, source, patch, rows, out);
 }

@@ -54,7 +54,7 @@ fn window(op: &Conv2d<'_>, y: usize, x: usize, patch: &mut [i16]) {
         let (row, after) = row.split_at_mut(inside * channels);
         before.fill(0);
         after.fill(0);
-        let start = (source * input.shape.width + column) * row_bytes;
+        let start = (input.ring.line(source) * input.shape.width + column) * row_bytes;
         let bytes = input.data.get(start..start + inside * row_bytes).unwrap_or(&[]);
         if whole {
             widen(input.dtype, input.zero_point, bytes, row);

@@ -7,7 +7,9 @@ mod conv2d;
 mod matmul;
 mod pool;
 
-use super::{Add, Conv2d, Family, Kernels, MatMul, Pool, TensorMut};
+use core::ops::Range;
+
+use super::{Add, Conv2d, ConvAdd, Family, Kernels, MatMul, Pool, TensorMut};
 
 /// The reference kernels. They need no scratch and run on any core.
 #[derive(Clone, Copy, Debug, Default)]
@@ -16,27 +18,44 @@ pub struct Reference;
 impl Kernels for Reference {
     const FAMILY: Family = Family::Portable;
 
-    fn conv2d(&mut self, op: &Conv2d<'_>, _scratch: &mut [u8], out: &mut TensorMut<'_>) {
-        conv2d::conv2d(op, out);
+    fn conv2d(&mut self, op: &Conv2d<'_>, rows: Range<usize>, _scratch: &mut [u8], out: &mut TensorMut<'_>) {
+        conv2d::conv2d(op, rows, out);
     }
 
-    fn depthwise_conv2d(&mut self, op: &Conv2d<'_>, _scratch: &mut [u8], out: &mut TensorMut<'_>) {
-        conv2d::depthwise_conv2d(op, out);
+    fn conv2d_add(
+        &mut self,
+        op: &Conv2d<'_>,
+        add: &ConvAdd<'_>,
+        rows: Range<usize>,
+        _scratch: &mut [u8],
+        out: &mut TensorMut<'_>,
+    ) {
+        conv2d::conv2d_add(op, add, rows, out);
+    }
+
+    fn depthwise_conv2d(
+        &mut self,
+        op: &Conv2d<'_>,
+        rows: Range<usize>,
+        _scratch: &mut [u8],
+        out: &mut TensorMut<'_>,
+    ) {
+        conv2d::depthwise_conv2d(op, rows, out);
     }
 
     fn matmul(&mut self, op: &MatMul<'_>, _scratch: &mut [u8], out: &mut TensorMut<'_>) {
         matmul::matmul(op, out);
     }
 
-    fn add(&mut self, op: &Add<'_>, out: &mut TensorMut<'_>) {
-        add::add(op, out);
+    fn add(&mut self, op: &Add<'_>, rows: Range<usize>, out: &mut TensorMut<'_>) {
+        add::add(op, rows, out);
     }
 
-    fn avg_pool2d(&mut self, op: &Pool<'_>, out: &mut TensorMut<'_>) {
-        pool::avg_pool2d(op, out);
+    fn avg_pool2d(&mut self, op: &Pool<'_>, rows: Range<usize>, out: &mut TensorMut<'_>) {
+        pool::avg_pool2d(op, rows, out);
     }
 
-    fn max_pool2d(&mut self, op: &Pool<'_>, out: &mut TensorMut<'_>) {
-        pool::max_pool2d(op, out);
+    fn max_pool2d(&mut self, op: &Pool<'_>, rows: Range<usize>, out: &mut TensorMut<'_>) {
+        pool::max_pool2d(op, rows, out);
     }
 }

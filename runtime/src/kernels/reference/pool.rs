@@ -1,26 +1,29 @@
 //! AVG_POOL2D and MAX_POOL2D of TOSA 1.0. A 4-bit input may be widened exactly to 8 bits.
 
+use core::ops::Range;
+
 use crate::kernels::args::{Pool, TensorMut};
 use crate::requant;
 use crate::shape::DType;
 
 /// Sum over the valid positions times the reciprocal of their number.
-pub(super) fn avg_pool2d(op: &Pool<'_>, out: &mut TensorMut<'_>) {
-    for_each_output(op, out, |values| {
+pub(super) fn avg_pool2d(op: &Pool<'_>, rows: Range<usize>, out: &mut TensorMut<'_>) {
+    for_each_output(op, rows, out, |values| {
         let (sum, count) = values.fold((0, 0), |(sum, count), x| (sum + x, count + 1));
         requant::reciprocal(count).apply(sum)
     });
 }
 
 /// Maximum over the valid positions.
-pub(super) fn max_pool2d(op: &Pool<'_>, out: &mut TensorMut<'_>) {
-    for_each_output(op, out, |values| values.max().unwrap_or(0));
+pub(super) fn max_pool2d(op: &Pool<'_>, rows: Range<usize>, out: &mut TensorMut<'_>) {
+    for_each_output(op, rows, out, |values| values.max().unwrap_or(0));
 }
 
-/// Fills `out`: `reduce` gets the valid values of a window, widened and relative to the zero
+/// Fills the rows of `out`: `reduce` gets the valid values of a window, widened and relative to the zero
 /// point, and gives the output relative to the output's zero point.
 fn for_each_output(
     op: &Pool<'_>,
+    rows: Range<usize>,
     out: &mut TensorMut<'_>,
     reduce: impl Fn(&mut dyn Iterator<Item = i32>) -> i32,
 ) {
@@ -28,7 +31,7 @@ fn for_each_output(
     let (input, window) = (op.input, op.window);
     let factor = widening(input.dtype, dtype);
     let (min, max) = dtype.limits();
-    for y in 0..shape.height {
+    for y in rows {
         for x in 0..shape.width {
             let pixel = out.pixel(y, x);
             pixel.fill(0);

@@ -1,0 +1,264 @@
+//! The order in which the ops of a group make their rows.
+//!
+//! Takes a plan's group, gives one call after the other: an op and the rows of output that it makes
+//! next. The last op leads; whatever lacks rows that it reads asks the op that makes them. Depends
+//! on extents only, so the compiler sizes rings, the check proves them and the session executes
+//! them from this one order.
+
+use core::ops::Range;
+
+use super::{Artefact, Choice, Fusion, Op, Plan};
+
+/// Most ops of a group.
+pub const MAX_GROUP: usize = 16;
+
+/// The rows of a tensor that an op reads for a row of its output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Read {
+    /// The tensor.
+    pub tensor: u16,
+    /// Its height.
+    pub height: u16,
+    /// Height of the window.
+    pub kernel: u16,
+    /// Rows that the window moves per row of output.
+    pub stride: u16,
+    /// Rows of padding above the tensor.
+    pub top: u16,
+    /// The stage of the group that makes it.
+    pub producer: Option<u8>,
+}
+
+/// An op in a group, and how far it has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stage {
+    /// The tensor that it stores: an add's for a convolution that computes that too.
+    pub writes: u16,
+    /// Rows of that tensor; 0 for an op that the one before has computed.
+    pub height: u16,
+    /// Rows made at a time.
+    pub step: u16,
+    /// Rows made so far.
+    pub done: u16,
+    /// What it reads: an add's inputs, or the other addend (none: the same read twice) and the
+    /// convolution's input, or one input twice.
+    pub reads: [Read; 2],
+}
+
+/// An op and the rows of its output that it makes now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Its place in its group.
+    pub stage: usize,
+    /// Rows of output.
+    pub rows: Range<usize>,
+}
+
+/// The stages of a group.
+#[derive(Clone, Copy, Debug)]
+pub struct Schedule {
+    stages: [Stage; MAX_GROUP],
+    count: usize,
+}
+
+impl Read {
+    /// Reads the row that is made.
+    pub const fn same(tensor: u16, height: u16) -> Self {
+        Self { tensor, height, kernel: 1, stride: 1, top: 0, producer: None }
+    }
+
+    /// The row behind the last that is read for output rows up to `end`.
+    pub fn end(&self, end: usize) -> usize {
+        let last = end.saturating_sub(1) * usize::from(self.stride) + usize::from(self.kernel);
+        last.saturating_sub(self.top.into()).min(self.height.into())
+    }
+
+    /// The first row that is read for output rows from `start` on.
+    pub fn start(&self, start: usize) -> usize {
+        (start * usize::from(self.stride)).saturating_sub(self.top.into())
+    }
+}
+
+impl Stage {
+    /// The rows that it makes next; none when all are made.
+    pub fn next_rows(&self) -> Range<usize> {
+        let (done, height) = (usize::from(self.done), usize::from(self.height));
+        done..(done + usize::from(self.step)).min(height)
+    }
+}
+
+impl Schedule {
+    /// The schedule of stages whose reads name tensors; finds who makes them.
+    pub fn new(stages: impl Iterator<Item = Stage>) -> Option<Self> {
+        let mut schedule = Self { stages: [Stage::default(); MAX_GROUP], count: 0 };
+        for mut stage in stages {
+            let earlier = schedule.stages.get(..schedule.count)?;
+            for read in &mut stage.reads {
+                let maker = earlier.iter().position(|s| s.height > 0 && s.writes == read.tensor);
+                read.producer = maker.map(|index| index as u8);
+            }
+            *schedule.stages.get_mut(schedule.count)? = stage;
+            schedule.count += 1;
+        }
+        Some(schedule)
+    }
+
+    /// The group that starts with op `first`; `None` where it is too long or not well-formed.
+    pub fn of(artefact: &Artefact<'_>, plan: &Plan<'_>, first: usize) -> Option<Self> {
+        let mut schedule = Self { stages: [Stage::default(); MAX_GROUP], count: 0 };
+        let count = group(plan, first)?.len();
+        let stages = (first..first + count).map(|index| stage(artefact, &plan.choice(index)?, index));
+        for stage in stages {
+            schedule = Self::new(schedule.stages().iter().copied().chain([stage?]))?;
+        }
+        Some(schedule)
+    }
+
+    /// The stages, in the order of the ops.
+    pub fn stages(&self) -> &[Stage] {
+        self.stages.get(..self.count).unwrap_or(&[])
+    }
+
+    /// What runs next; `None` when every row is made.
+    pub fn next_call(&self) -> Option<Call> {
+        let unfinished = |stage: &Stage| stage.done < stage.height;
+        let mut at = self.stages().iter().rposition(unfinished)?;
+        loop {
+            let stage = self.stages.get(at)?;
+            let rows = stage.next_rows();
+            let lacks = |read: &Read| {
+                let producer = usize::from(read.producer?);
+                let made = self.stages.get(producer)?.done;
+                (usize::from(made) < read.end(rows.end)).then_some(producer)
+            };
+            match stage.reads.iter().find_map(lacks) {
+                // Producers come earlier, so this ends.
+                Some(producer) => at = producer,
+                None => return Some(Call { stage: at, rows }),
+            }
+        }
+    }
+
+    /// Notes that a call has run.
+    pub fn finish(&mut self, call: &Call) {
+        if let Some(stage) = self.stages.get_mut(call.stage) {
+            stage.done = call.rows.end as u16;
+        }
+    }
+
+    /// The first row of a tensor that the group has still to read; the largest number for none.
+    pub fn oldest(&self, tensor: u16) -> usize {
+        let unfinished = self.stages().iter().filter(|stage| stage.done < stage.height);
+        let reads = unfinished.flat_map(|stage| stage.reads.iter().map(move |read| (stage.done, read)));
+        let rows =
+            reads.filter(|(_, read)| read.tensor == tensor).map(|(done, read)| read.start(done.into()));
+        rows.min().unwrap_or(usize::MAX)
+    }
+}
+
+/// The ops of the group that starts with op `first`.
+pub(super) fn group(plan: &Plan<'_>, first: usize) -> Option<Range<usize>> {
+    let mut last = first;
+    while plan.choice(last)?.streamed {
+        last += 1;
+        if last - first >= MAX_GROUP || last >= plan.ops() {
+            return None;
+        }
+    }
+    Some(first..last + 1)
+}
+
+/// An op's stage, its producers yet to be found.
+fn stage(artefact: &Artefact<'_>, choice: &Choice, index: usize) -> Option<Stage> {
+    if choice.fusion == Fusion::Done {
+        return Some(Stage::default());
+    }
+    let record = artefact.op(index)?;
+    let height = |tensor| artefact.tensor(tensor).map(|info| info.shape.height as u16);
+    let input = Read::same(record.input, height(record.input)?);
+    let mut writes = record.output;
+    let reads = match record.op {
+        Op::Conv2d(window, _)
+        | Op::DepthwiseConv2d(window, _)
+        | Op::AvgPool2d(window)
+        | Op::MaxPool2d(window) => {
+            let [kernel, stride] = [window.kernel[0] as u16, window.stride[0] as u16];
+            let input = Read { kernel, stride, top: window.padding[0] as u16, ..input };
+            match choice.fusion {
+                Fusion::WithNext => {
+                    let add = artefact.op(index + 1)?;
+                    let other = add.inputs().find(|&tensor| tensor != record.output)?;
+                    writes = add.output;
+                    // The addend first: so a shortcut's rows are made before its input moves on.
+                    [Read::same(other, height(other)?), input]
+                }
+                _ => [input, input],
+            }
+        }
+        Op::MatMul(_) => [Read { kernel: input.height, stride: 0, ..input }; 2],
+        Op::Add(add) => [input, Read::same(add.other, height(add.other)?)],
+    };
+    let rows = height(writes)?;
+    let step = if choice.rows == 0 { rows } else { choice.rows.into() };
+    Some(Stage { writes, height: rows, step, done: 0, reads })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(tensor: u16, height: u16, stride: u16) -> [Read; 2] {
+        [Read { kernel: 3, stride, top: 1, ..Read::same(tensor, height) }; 2]
+    }
+
+    fn stage(writes: u16, height: u16, reads: [Read; 2]) -> Stage {
+        Stage { writes, height, step: 1, done: 0, reads }
+    }
+
+    fn calls(mut schedule: Schedule) -> Vec<(usize, Range<usize>)> {
+        let mut calls = Vec::new();
+        while let Some(call) = schedule.next_call() {
+            schedule.finish(&call);
+            calls.push((call.stage, call.rows));
+        }
+        calls
+    }
+
+    #[test]
+    fn rows_are_made_when_they_are_read() {
+        // 3x3 over 3x3, four rows: the second has a row as soon as the first has two.
+        let stages = [stage(1, 4, window(0, 4, 1)), stage(2, 4, window(1, 4, 1))];
+        let schedule = Schedule::new(stages.into_iter()).expect("a schedule");
+        let order = [(0, 0), (0, 1), (1, 0), (0, 2), (1, 1), (0, 3), (1, 2), (1, 3)];
+        assert_eq!(calls(schedule), order.map(|(stage, row)| (stage, row..row + 1)));
+    }
+
+    #[test]
+    fn rows_that_nobody_reads_are_made_at_the_end() {
+        let valid = Read { kernel: 1, stride: 2, ..Read::same(1, 4) };
+        let stages = [stage(1, 4, window(0, 4, 1)), stage(2, 2, [valid; 2])];
+        let schedule = Schedule::new(stages.into_iter()).expect("a schedule");
+        let order = [(0, 0), (1, 0), (0, 1), (0, 2), (1, 1), (0, 3)];
+        assert_eq!(calls(schedule), order.map(|(stage, row)| (stage, row..row + 1)));
+    }
+
+    #[test]
+    fn the_oldest_row_that_is_still_read() {
+        let stages = [stage(1, 4, window(0, 4, 1)), stage(2, 4, window(1, 4, 1))];
+        let mut schedule = Schedule::new(stages.into_iter()).expect("a schedule");
+        assert_eq!([0, 1, 2].map(|tensor| schedule.oldest(tensor)), [0, 0, usize::MAX]);
+        for _ in 0..5 {
+            let call = schedule.next_call().expect("a call");
+            schedule.finish(&call);
+        }
+        // Three rows of the first, two of the second.
+        assert_eq!([0, 1].map(|tensor| schedule.oldest(tensor)), [2, 1]);
+    }
+
+    #[test]
+    fn a_group_has_an_end() {
+        let stages = (0..MAX_GROUP as u16).map(|i| stage(i + 1, 2, window(i, 2, 1)));
+        assert!(Schedule::new(stages.clone()).is_some());
+        assert!(Schedule::new(stages.chain([stage(99, 2, window(0, 2, 1))])).is_none());
+    }
+}

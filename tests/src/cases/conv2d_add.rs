@@ -1,0 +1,65 @@
+//! Convolutions with the residual add of their output, apart and in place over the other addend.
+
+use fourbit::Aligned;
+use fourbit::kernels::{Add, Addend, Conv2d, ConvAdd, Kernel, Kernels, Reference, Ring, TensorRef};
+use fourbit::layout::{FilterShape, Layout};
+use fourbit::shape::Shape;
+
+use super::add::{common, side};
+use super::linear::{Constants, Spec, choose, outputs};
+use super::{
+    FILTER_BYTES, Style, TENSOR_BYTES, clamp, dtype, fill, matches, reach, scale_to, span, window, zero_point,
+};
+use crate::case::{Args, Case};
+use crate::mismatch::Mismatch;
+use crate::rng::Rng;
+
+/// Compares [`Kernels::conv2d_add`] with the reference's convolution and then its addition.
+pub fn conv2d_add<K: Kernels>(kernels: &mut K, seed: u64) -> Result<(), Mismatch> {
+    let rng = &mut Rng::new(seed);
+    let (window, extents) = window(rng, true);
+    let taps = window.kernel[0] * window.kernel[1];
+    let (bits, style) = choose(rng);
+    let channels = rng.size(1, 36).min(TENSOR_BYTES / extents.pixels()).min(FILTER_BYTES / taps);
+    let shape = Shape { channels, ..extents };
+    let [from, between, other_type, to] = [dtype(rng), dtype(rng), dtype(rng), dtype(rng)];
+    let [zero, mid_zero, other_zero, out_zero] =
+        [from, between, other_type, to].map(|dtype| zero_point(rng, dtype));
+    let rows = window.output(0, shape.height).unwrap_or(0);
+    let columns = window.output(1, shape.width).unwrap_or(0);
+    let outputs = outputs(rng, taps * channels).min(TENSOR_BYTES / (rows * columns).max(1));
+    let layout = rng.pick([Layout::OutputMajor, Layout::OutputMajor, Layout::OutputMajor, Layout::TapMajor]);
+    let (mut memory, mut constants) = (Aligned([0; TENSOR_BYTES]), Constants::new());
+    let data = fill(rng, &mut memory.0, shape, from, zero, style, from.limits());
+    let input = TensorRef { data, ring: Ring::whole(shape.height), shape, dtype: from, zero_point: zero };
+    let filter = FilterShape { outputs, taps, inputs: channels };
+    let spec = Spec { style, shape: filter, bits, layout, input: (from, zero), output: (between, mid_zero) };
+    let (filter, epilogue) = constants.fill(rng, &spec);
+    let conv = Conv2d { input, filter, epilogue, window, kernel: rng.pick(Kernel::ALL) };
+
+    let shape = Shape::new(rows, columns, outputs);
+    let reaches = [reach(between, mid_zero), reach(other_type, other_zero)];
+    let style = if style == Style::Limit { Style::Typical } else { style };
+    let [mid_scale, other_scale] = reaches.map(|reach| side(rng, style, reach));
+    let out = scale_to(rng, common(reaches[0], mid_scale) + common(reaches[1], other_scale), span(to));
+    let mut other_memory = Aligned([0; TENSOR_BYTES]);
+    let data = fill(rng, &mut other_memory.0, shape, other_type, other_zero, style, other_type.limits());
+    let ring = Ring::whole(rows);
+    let other =
+        Addend { data: Some(data), ring, dtype: other_type, zero_point: other_zero, rescale: other_scale };
+    let (min, max) = clamp(rng, to, out_zero);
+    let add = ConvAdd { zero_point: mid_zero, rescale: mid_scale, other, out, min, max };
+
+    // One after the other, by the operations that the oracle knows.
+    let (mut middle, mut expected) = (Aligned([0; TENSOR_BYTES]), Aligned([0; TENSOR_BYTES]));
+    let first = Case { args: Args::Conv2d(conv), shape, dtype: between, zero_point: mid_zero };
+    let middle = middle.0.get_mut(..first.bytes()).unwrap_or(&mut []);
+    first.run(&mut Reference, &mut [], middle);
+    let a = Addend { data: Some(middle), ring, dtype: between, zero_point: mid_zero, rescale: mid_scale };
+    let sum = Args::Add(Add { a, b: other, out, min, max });
+    let second = Case { args: sum, shape, dtype: to, zero_point: out_zero };
+    let expected = expected.0.get_mut(..second.bytes()).unwrap_or(&mut []);
+    second.run(&mut Reference, &mut [], expected);
+    let case = Case { args: Args::Conv2dAdd(conv, add, between), ..second };
+    matches(kernels, rng, seed, &case, expected)
+}
