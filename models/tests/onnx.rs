@@ -1,6 +1,7 @@
 //! ONNX files made by other writers, and what ONNX Runtime computes of them.
 //!
-//! `tests/import` holds the networks with ONNX Runtime's logits, made by `make_onnx.py`. A file that
+//! `tests/import` holds the networks, float and quantized, with ONNX Runtime's logits, made by
+//! `make_onnx.py`. A file that
 //! is cut, changed or of another kind is refused with a sentence, and nothing panics.
 
 use std::path::PathBuf;

@@ -22,7 +22,8 @@ const OPSETS: std::ops::RangeInclusive<i64> = 11..=21;
 
 /// Kinds of operations that are read, for people.
 const RUNS: &str = "Conv, Gemm and MatMul with constant weights, Add, Sub, Mul and Div by a constant for each \
-channel, BatchNormalization, Relu, MaxPool, AveragePool, GlobalMaxPool, GlobalAveragePool, ReduceMean, Flatten, Reshape and Squeeze before a dense layer, Transpose between NCHW and NHWC, and Softmax at the end";
+channel, BatchNormalization, Relu, MaxPool, AveragePool, GlobalMaxPool, GlobalAveragePool, ReduceMean, Flatten, Reshape and Squeeze before a dense layer, Transpose between NCHW and NHWC, Softmax at the end, \
+and QuantizeLinear and DequantizeLinear around them all";
 
 /// The same as the file calls them, with what computes shapes.
 const KINDS: &str = "Add AveragePool BatchNormalization Cast Clip Concat Constant Conv DequantizeLinear Div Dropout \
