@@ -1,8 +1,9 @@
 //! The operations of a file, one after the other, to the nodes of a float graph.
 //!
-//! Takes a network, gives a [`Network`]; a weight of a quantized one is its integer. Values are `[1, C, H, W]` in the file and `[H, W, C]` here:
-//! weights are put into our order, and a transpose or reshape only changes what is known of a
-//! value. Norms, biases and clamps go into the node before them, if nothing else reads it.
+//! Takes a network, gives a [`Network`]; a weight of a quantized one is its integer. Values are
+//! `[1, C, H, W]` in the file and `[H, W, C]` here: weights are put into our order, and a transpose
+//! or reshape only changes what is known of a value. Norms, biases and clamps go into the node before
+//! them, if nothing else reads it.
 
 mod affine;
 mod operation;
