@@ -1,6 +1,7 @@
 //! ONNX files made by other writers, and what ONNX Runtime computes of them.
 //!
-//! `tests/import` holds the networks with ONNX Runtime's logits, made by `make_onnx.py`. A file that
+//! `tests/import` holds the networks, float and quantized, with ONNX Runtime's logits, made by
+//! `make_onnx.py`. A file that
 //! is cut, changed or of another kind is refused with a sentence, and nothing panics.
 
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use fourbit_models::file::AlignedBytes;
 use fourbit_models::float_forward::forward;
 use fourbit_models::graph::{Graph, Op, Window};
 use fourbit_models::import::{ImportError, Imported, network, open};
-use fourbit_models::quantize::quantize;
+use fourbit_models::quantize::{QGraph, QOp, quantize};
 use fourbit_models::rng::Rng;
 use fourbit_models::scheme::Setting;
 use fourbit_models::simulate::{Backend, Simulator, best, values};
@@ -94,6 +95,43 @@ fn onnx_resnet_runs_in_w8a8() {
     }
 }
 
+fn integer(name: &str) -> QGraph {
+    match network(&read(name), "net", 255.0) {
+        Ok(Imported::Integer(graph)) => graph,
+        Ok(other) => panic!("{other:?}"),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn onnx_quantized_resnet_gives_the_logits_of_onnx_runtime() {
+    const IMAGES: usize = 16;
+    let mut pixels = read("resnet_quantized_onnx.expected");
+    let theirs: Vec<i8> = pixels.split_off(IMAGES * 32 * 32 * 3).into_iter().map(|byte| byte as i8).collect();
+    let graph = integer("resnet_int8.onnx");
+    let file = AlignedBytes::copy(&compile(&graph, &[], "").expect("compiles"));
+    let artefact = fourbit::Artefact::parse(file.bytes()).expect("parses");
+    let pixels = values(&pixels);
+    let ours = Simulator::new(artefact, Backend::Host).logits(&pixels).expect("runs");
+    assert_eq!(ours, Simulator::new(artefact, Backend::Reference).logits(&pixels).expect("runs"));
+    assert_eq!(ours.len(), theirs.len());
+    let apart: Vec<u8> = ours.iter().zip(&theirs).map(|(ours, theirs)| ours.abs_diff(*theirs)).collect();
+    let equal = apart.iter().filter(|&&steps| steps == 0).count();
+    println!("{equal} of {} logits are equal", apart.len());
+    assert!(apart.iter().all(|&steps| steps <= 3), "{apart:?}");
+    assert!(equal * 10 >= apart.len() * 9, "{equal} of {}: {apart:?}", apart.len());
+}
+
+#[test]
+fn onnx_quantized_in_uint8_is_the_same_network() {
+    let graph = integer("resnet_int8.onnx");
+    assert_eq!(integer("resnet_uint8.onnx"), graph);
+    // 10 convolutions, 4 sums, 2 pools, of which one changes the scale, a dense layer.
+    assert_eq!(graph.nodes.len(), 17);
+    assert!(matches!(graph.nodes[15].op, QOp::DepthwiseConv2d(window, _) if window.kernel == [4, 4]));
+    assert_eq!((graph.tensors[0].info.zero_point, graph.tensors[1].info.zero_point), (-128, -128));
+}
+
 #[test]
 fn onnx_operations_give_the_logits_of_onnx_runtime() {
     let graph = float("parts.onnx", 255.0);
@@ -155,9 +193,9 @@ fn onnx_files_of_another_kind() {
 
 #[test]
 fn onnx_files_cut_anywhere_are_refused() {
-    for name in ["parts.onnx", "channels_last.onnx"] {
+    for name in ["parts.onnx", "channels_last.onnx", "resnet_int8.onnx"] {
         let file = read(name);
-        for length in 0..file.len() {
+        for length in (0..file.len()).step_by(1 + file.len() / 5_000) {
             refused(&file[..length]);
         }
     }
@@ -167,9 +205,9 @@ fn onnx_files_cut_anywhere_are_refused() {
 fn onnx_bytes_changed_at_random_never_panic() {
     let mut rng = Rng::new(6);
     let mut taken = 0;
-    for name in ["parts.onnx", "channels_last.onnx", "unsupported.onnx"] {
+    for name in ["parts.onnx", "channels_last.onnx", "unsupported.onnx", "resnet_uint8.onnx"] {
         let good = read(name);
-        for _ in 0..4_000 {
+        for _ in 0..3_000 {
             let mut file = good.clone();
             for _ in 0..1 + rng.below(4) {
                 let at = rng.below(file.len());
@@ -184,7 +222,7 @@ fn onnx_bytes_changed_at_random_never_panic() {
                     forward(&graph, &vec![0.5; graph.tensors[0].shape.iter().product()], |_, _| {});
                     taken += 1;
                 }
-                Ok(Imported::Integer(_)) => panic!("a float network"),
+                Ok(Imported::Integer(graph)) => taken += usize::from(compile(&graph, &[], "").is_ok()),
                 Err(error) => assert!(!error.to_string().contains('\n')),
             }
         }

@@ -45,7 +45,7 @@ pub enum ImportError {
     Operations(usize),
     /// The image is quantized so that `pixel - 128` is not what the network expects.
     #[error(
-        "the image has scale {scale} and zero point {zero_point}, and pixels enter as pixel - 128: convert the network with an input of scale 1 or 1/255 and zero point -128"
+        "the image has scale {scale} and zero point {zero_point}, and pixels enter as pixel - 128: convert the network with an input of scale 1 or 1/255 and zero point -128, in uint8 0"
     )]
     Image {
         /// Its scale.
@@ -74,11 +74,11 @@ pub enum ImportError {
         "the file keeps its weights in a file beside it: save it as one file, in Python with `onnx.save(onnx.load(\"IN.onnx\"), \"OUT.onnx\")`"
     )]
     External,
-    /// An ONNX file of integers.
+    /// An ONNX file of operations on integers.
     #[error(
-        "the network is quantized, and ONNX networks are read in float32: import the file that it was quantized from"
+        "the network is quantized with {0}, and quantized ONNX networks are read with QuantizeLinear and DequantizeLinear: quantize it with `quant_format=QuantFormat.QDQ`, or import the file that it was quantized from"
     )]
-    Quantized,
+    Quantized(String),
     /// The result is no list of logits, and its order in memory would be another one.
     #[error("the network ends in a map of {height}x{width}, and it must end in one list of logits")]
     Map {
@@ -216,6 +216,26 @@ pub enum Reason {
         /// Scale of the input.
         input: f32,
         /// Scale of the output.
+        output: f32,
+    },
+    /// A value that should be quantized is read in float32, or integers are read as they are.
+    #[error(
+        "reads `{0}`, which no DequantizeLinear writes: quantize the network with this operation among the others"
+    )]
+    Undequantized(String),
+    /// DequantizeLinear does not undo what QuantizeLinear did.
+    #[error(
+        "reads `{0}` with another type, scale or zero point than it is written with: quantize the network again, both alike"
+    )]
+    Dequantized(String),
+    /// A value is quantized twice, differently.
+    #[error(
+        "brings values from steps of {input} to steps of {output}, and a value keeps its scale and zero point: quantize the network with asymmetric activations, without a pair of its own before a Relu or reshape"
+    )]
+    Requantized {
+        /// Scale before.
+        input: f32,
+        /// Scale after.
         output: f32,
     },
     /// The constants leave what the runtime can compute.

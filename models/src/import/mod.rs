@@ -5,6 +5,7 @@
 //! run as the file means it is refused, every operation at once.
 
 mod error;
+mod integer;
 mod names;
 pub mod onnx;
 pub mod tflite;

@@ -1,10 +1,12 @@
 //! ONNX files to graphs.
 //!
-//! [`network`] takes a file's bytes, gives a float graph. Operator sets 11 to 21, weights in the
-//! file itself; dropped are Dropout, changes of layout, and Softmax at the end. No input makes it
-//! panic.
+//! [`network`] takes a file's bytes, gives a float graph or, where QuantizeLinear and
+//! DequantizeLinear stand around its operations, an integer graph with the file's own scales and zero
+//! points. Operator sets 11 to 21, weights in the file itself; dropped are Dropout, changes of layout,
+//! and Softmax at the end. No input makes it panic.
 
 mod constant;
+mod integer;
 mod proto;
 mod walk;
 mod window;
@@ -20,16 +22,13 @@ const OPSETS: std::ops::RangeInclusive<i64> = 11..=21;
 
 /// Kinds of operations that are read, for people.
 const RUNS: &str = "Conv, Gemm and MatMul with constant weights, Add, Sub, Mul and Div by a constant for each \
-channel, BatchNormalization, Relu, MaxPool, AveragePool, GlobalMaxPool, GlobalAveragePool, ReduceMean, Flatten, Reshape and Squeeze before a dense layer, Transpose between NCHW and NHWC, and Softmax at the end";
+channel, BatchNormalization, Relu, MaxPool, AveragePool, GlobalMaxPool, GlobalAveragePool, ReduceMean, Flatten, Reshape and Squeeze before a dense layer, Transpose between NCHW and NHWC, Softmax at the end, \
+and QuantizeLinear and DequantizeLinear around them all";
 
 /// The same as the file calls them, with what computes shapes.
-const KINDS: &str = "Add AveragePool BatchNormalization Cast Clip Concat Constant Conv Div Dropout Flatten Gather \
-Gemm GlobalAveragePool GlobalMaxPool Identity LogSoftmax MatMul MaxPool Mul ReduceMean Relu Reshape Shape Softmax \
-Squeeze Sub Transpose Unsqueeze";
-
-/// Operations of a network of integers.
-const INTEGER: &str = "ConvInteger DequantizeLinear DynamicQuantizeLinear MatMulInteger QLinearConv QLinearMatMul \
-QuantizeLinear";
+const KINDS: &str = "Add AveragePool BatchNormalization Cast Clip Concat Constant Conv DequantizeLinear Div Dropout \
+Flatten Gather Gemm GlobalAveragePool GlobalMaxPool Identity LogSoftmax MatMul MaxPool Mul QuantizeLinear \
+ReduceMean Relu Reshape Shape Softmax Squeeze Sub Transpose Unsqueeze";
 
 /// Whether a file begins as ONNX files do: with the version of the format, field 1.
 pub(super) fn recognized(file: &[u8]) -> bool {
@@ -39,7 +38,7 @@ pub(super) fn recognized(file: &[u8]) -> bool {
 /// The network in a file's bytes.
 ///
 /// `white` is the value that the network takes for the brightest pixel: the image that our graph
-/// sees is `pixel / 255`, so the first weights are multiplied by it.
+/// sees is `pixel / 255`, so the first weights are multiplied by it; a quantized network says it itself.
 pub fn network(file: &[u8], name: &str, white: f32) -> Result<Imported, ImportError> {
     if file.is_empty() {
         return Err(ImportError::Empty);
@@ -61,13 +60,25 @@ pub fn network(file: &[u8], name: &str, white: f32) -> Result<Imported, ImportEr
     if tensors.any(|tensor: &TensorProto| tensor.data_location != 0) {
         return Err(ImportError::External);
     }
-    let integer = |kind: &str| INTEGER.split(' ').any(|known| known == kind);
-    if graph.node.iter().any(|node| integer(&node.op_type)) {
-        return Err(ImportError::Quantized);
+    if let Some(node) = graph.node.iter().find(|node| on_integers(&node.op_type)) {
+        return Err(ImportError::Quantized(node.kind()));
     }
-    let graph = walk::walk(&graph, name, white)?;
-    check::structure(&graph)?;
-    Ok(Imported::Float(graph))
+    let quantizes = |kind: &str| matches!(kind, "QuantizeLinear" | "DequantizeLinear");
+    if graph.node.iter().any(|node| quantizes(&node.op_type)) {
+        let network = walk::walk(&graph, name, None)?;
+        return integer::graph(&network, &graph, name).map(Imported::Integer);
+    }
+    let network = walk::walk(&graph, name, Some(white))?;
+    if !network.problems.is_empty() {
+        return Err(unsupported(network.problems));
+    }
+    check::structure(&network.graph)?;
+    Ok(Imported::Float(network.graph))
+}
+
+/// Whether an operation computes with integers itself, without QuantizeLinear and DequantizeLinear.
+fn on_integers(kind: &str) -> bool {
+    kind.starts_with("QLinear") || matches!(kind, "ConvInteger" | "DynamicQuantizeLinear" | "MatMulInteger")
 }
 
 fn unsupported(problems: Vec<Problem>) -> ImportError {

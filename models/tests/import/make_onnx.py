@@ -8,9 +8,11 @@
 `parts.onnx`: one of each other operation, the mean of the pixels subtracted.
 `channels_last.onnx`: an NHWC image and layout changes, as converters from TensorFlow write them.
 `unsupported.onnx`: operations that are refused.
-`*.expected`: images, HWC bytes, then the logits of each, float32.
+`resnet_int8.onnx`, `resnet_uint8.onnx`: a smaller ResNet, quantized by ONNX Runtime as QDQ, activations int8 or uint8.
+`*.expected`: images, HWC bytes, then the logits of each, float32; of the quantized ResNet int8, or uint8 less 128.
 """
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ import onnx
 import onnxruntime
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from torch import nn
 
 HERE = Path(__file__).parent
@@ -85,9 +88,10 @@ def write(name, pixels, logits):
     (HERE / f"{name}.expected").write_bytes(pixels.tobytes() + logits.tobytes())
 
 
-def resnet():
-    torch.manual_seed(18)
-    network = ResNet([8, 12, 16, 20], 10)
+def random_resnet(widths, side, seed):
+    """A ResNet of ten classes whose norms and last layer fit `pictures`; it has learned nothing."""
+    torch.manual_seed(seed)
+    network = ResNet(widths, 10)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 1, 2)
@@ -96,16 +100,21 @@ def resnet():
     network.train()
     with torch.no_grad():
         for seed in range(30):
-            images = pictures(32, 48, 100 + seed).transpose(0, 3, 1, 2)
+            images = pictures(32, side, 100 + seed).transpose(0, 3, 1, 2)
             network(torch.from_numpy(images.astype(np.float32) / 255))
     network.eval()
     # Logits that tell these images apart: those of features of mean 0 and variance 1.
     with torch.no_grad():
-        images = pictures(64, 48, 99).transpose(0, 3, 1, 2)
+        images = pictures(64, side, 99).transpose(0, 3, 1, 2)
         features = network.pool(network.blocks(network.stem(torch.from_numpy(images.astype(np.float32) / 255))))
         deviation, mean = torch.std_mean(torch.flatten(features, 1), 0)
         nn.init.normal_(network.dense.weight, 0, 0.5).div_(deviation + 0.05)
         network.dense.bias.copy_(-network.dense.weight @ mean)
+    return network
+
+
+def resnet():
+    network = random_resnet([8, 12, 16, 20], 48, 18)
     image = torch.zeros(1, 3, 48, 48)
     mode = torch.onnx.TrainingMode
     for name, training in (("resnet", mode.PRESERVE), ("resnet_folded", mode.EVAL)):
@@ -116,6 +125,48 @@ def resnet():
     pixels = pictures(8, 48, 7)
     logits = run(str(HERE / "resnet.onnx"), pixels.transpose(0, 3, 1, 2).astype(np.float32) / 255)
     write("resnet_onnx", pixels, logits)
+
+
+class Pictures(CalibrationDataReader):
+    """Black, white and pictures: then the image's range is 0 to 1, and a step is a pixel's."""
+
+    def __init__(self, side):
+        ends = [np.full((1, side, side, 3), value, np.uint8) for value in (0, 255)]
+        self.images = iter(np.concatenate([*ends, pictures(64, side, 98)]))
+
+    def get_next(self):
+        image = next(self.images, None)
+        return None if image is None else {"image": real(image[None])}
+
+
+def real(pixels):
+    return pixels.transpose(0, 3, 1, 2).astype(np.float32) / 255
+
+
+def quantized():
+    """Pixels 0 to 1. The optimizer of ONNX Runtime makes integer kernels of the file: those give the logits."""
+    side = 32
+    network = random_resnet([8, 12], side, 4)
+    pixels = pictures(16, side, 7)
+    logits = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/float.onnx"
+        torch.onnx.export(
+            network, (torch.zeros(1, 3, side, side),), path, dynamo=False, opset_version=OPSET,
+            input_names=["image"], output_names=["logits"],
+        )
+        for name, kind in (("resnet_int8", QuantType.QInt8), ("resnet_uint8", QuantType.QUInt8)):
+            file = str(HERE / f"{name}.onnx")
+            quantize_static(
+                path, file, Pictures(side), quant_format=QuantFormat.QDQ, per_channel=True,
+                activation_type=kind, weight_type=QuantType.QInt8,
+            )
+            constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(file).graph.initializer}
+            steps = np.round(run(file, real(pixels)) / constants["logits_scale"])
+            integers = steps + constants["logits_zero_point"] - (128 if kind == QuantType.QUInt8 else 0)
+            logits.append(integers.astype(np.int8))
+    assert np.array_equal(*logits)
+    write("resnet_quantized_onnx", pixels, logits[0])
 
 
 class Writer:
@@ -205,6 +256,7 @@ def unsupported():
 
 if __name__ == "__main__":
     resnet()
+    quantized()
     parts()
     channels_last()
     unsupported()

@@ -1,5 +1,7 @@
 //! Constants by hand, and a sentence for everything that is refused, on networks of a few operations.
 
+mod quantized;
+
 use super::proto::{
     AttributeProto, Dimension, FLOAT, GraphProto, NodeProto, OperatorSetIdProto, TensorProto,
     TensorShapeProto, TensorType, TypeProto, ValueInfoProto,
@@ -160,7 +162,7 @@ fn whole_files_that_are_refused() {
         ),
         (
             changed(|m| m.graph.as_mut().expect("a graph").node[0].op_type = "QLinearConv".into()),
-            "the network is quantized, and ONNX networks are read in float32",
+            "the network is quantized with QLinearConv, and quantized ONNX networks are read with Quan",
         ),
         (
             changed(|m| m.graph.as_mut().expect("a graph").input.push(value("more", &[1]))),

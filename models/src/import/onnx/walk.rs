@@ -1,20 +1,24 @@
 //! The operations of a file, one after the other, to the nodes of a float graph.
 //!
-//! Takes a network, gives a [`Graph`]. Values are `[1, C, H, W]` in the file and `[H, W, C]` here:
-//! weights are put into our order, and a transpose or reshape only changes what is known of a
-//! value. Norms, biases and clamps go into the node before them, if nothing else reads it.
+//! Takes a network, gives a [`Network`]; a weight of a quantized one is its integer. Values are
+//! `[1, C, H, W]` in the file and `[H, W, C]` here: weights are put into our order, and a transpose
+//! or reshape only changes what is known of a value. Norms, biases and clamps go into the node before
+//! them, if nothing else reads it.
 
 mod affine;
 mod operation;
+mod quantization;
 mod reshape;
 
 use std::collections::HashMap;
 
 use super::constant::Constant;
-use super::proto::{FLOAT, GraphProto, NodeProto, TensorType, UINT8, ValueInfoProto, text, type_name};
+use super::proto::{FLOAT, GraphProto, INT8, NodeProto, TensorType, UINT8, ValueInfoProto, text, type_name};
 use crate::graph::{Graph, Node, Op, Tensor, TensorId};
+use crate::import::integer::Steps;
 use crate::import::{ImportError, Names, Problem, Reason};
 use affine::Affine;
+use quantization::Form;
 
 /// Most operations of a network.
 const MAX_OPERATIONS: usize = 4096;
@@ -31,6 +35,20 @@ enum Order {
     ChannelsLast,
 }
 
+/// A network, and what it takes to make integers of it.
+///
+/// With problems, their nodes are missing and everything else is there to be looked at as well.
+#[derive(Debug)]
+pub(super) struct Network<'a> {
+    pub(super) graph: Graph,
+    /// By tensor; `None` where nothing quantizes it.
+    pub(super) steps: Vec<Option<Steps>>,
+    /// By node: the place of its operation in the file.
+    pub(super) operations: Vec<usize>,
+    pub(super) constants: HashMap<&'a str, Constant>,
+    pub(super) problems: Vec<Problem>,
+}
+
 /// Where the value of a name of the file is found.
 #[derive(Clone, Debug)]
 struct Value {
@@ -44,6 +62,7 @@ struct Value {
     shared: bool,
     /// What the file did to the image; `None` for every other value.
     image: Option<Affine>,
+    form: Form,
 }
 
 /// Why an operation has no node.
@@ -60,8 +79,8 @@ impl From<Reason> for Stop {
 }
 
 struct Walk<'a> {
-    /// What the network takes for the brightest pixel.
-    white: f32,
+    /// What a float network takes for the brightest pixel; `None` for a quantized network.
+    white: Option<f32>,
     constants: HashMap<&'a str, Constant>,
     /// `None` for what a refused operation writes.
     values: HashMap<&'a str, Option<Value>>,
@@ -70,11 +89,19 @@ struct Walk<'a> {
     tensors: Vec<Tensor>,
     /// A node writes the tensor after its place in the list.
     nodes: Vec<Node>,
+    steps: Vec<Option<Steps>>,
+    operations: Vec<usize>,
+    /// The place of the operation that is looked at.
+    operation: usize,
     names: Names,
 }
 
-/// Walks through a network.
-pub(super) fn walk(graph: &GraphProto, name: &str, white: f32) -> Result<Graph, ImportError> {
+/// Walks through a network; `white` is that of a float one.
+pub(super) fn walk<'a>(
+    graph: &'a GraphProto,
+    name: &str,
+    white: Option<f32>,
+) -> Result<Network<'a>, ImportError> {
     let operations = graph.node.len();
     if operations == 0 || operations > MAX_OPERATIONS {
         return Err(ImportError::Operations(operations));
@@ -82,6 +109,7 @@ pub(super) fn walk(graph: &GraphProto, name: &str, white: f32) -> Result<Graph, 
     let (image, result) = ends(graph)?;
     let order = image_order(graph, &image.name);
     let tensor = Tensor { name: "image".to_owned(), shape: image_shape(image, order)?, range: None };
+    let form = Form::of_image(image).filter(|_| white.is_none()).unwrap_or(Form::Real);
     let mut walk = Walk {
         white,
         constants: HashMap::new(),
@@ -89,6 +117,9 @@ pub(super) fn walk(graph: &GraphProto, name: &str, white: f32) -> Result<Graph, 
         readers: readers(graph, result),
         tensors: vec![tensor],
         nodes: Vec::new(),
+        steps: vec![None],
+        operations: Vec::new(),
+        operation: 0,
         names: Names::default(),
     };
     for tensor in &graph.initializer {
@@ -97,10 +128,11 @@ pub(super) fn walk(graph: &GraphProto, name: &str, white: f32) -> Result<Graph, 
         walk.constants.insert(&tensor.name, whole);
     }
     let affine = Affine::none(walk.tensors[0].shape[2]);
-    let value = Value { id: 0, order, flat: false, ended: false, shared: false, image: Some(affine) };
+    let value = Value { id: 0, order, flat: false, ended: false, shared: false, image: Some(affine), form };
     walk.write(&image.name, Some(value))?;
     let mut problems = Vec::new();
     for (operation, node) in graph.node.iter().enumerate() {
+        walk.operation = operation;
         match walk.step(node) {
             Ok(value) => walk.write(node.output.first().map_or("", String::as_str), value)?,
             Err(stop) => {
@@ -112,16 +144,19 @@ pub(super) fn walk(graph: &GraphProto, name: &str, white: f32) -> Result<Graph, 
             }
         }
     }
-    if !problems.is_empty() {
-        return Err(super::unsupported(problems));
+    let logits = walk.values.remove(result).flatten().map_or(0, |value| value.id);
+    if problems.is_empty() {
+        if logits == 0 {
+            return Err(ImportError::Damaged("no operation writes the network's output"));
+        }
+        let [height, width, _] = walk.tensors[logits].shape;
+        if height * width != 1 {
+            return Err(ImportError::Map { height, width });
+        }
     }
-    let unwritten = ImportError::Damaged("no operation writes the network's output");
-    let logits = walk.values.remove(result).flatten().filter(|value| value.id != 0).ok_or(unwritten)?;
-    let [height, width, _] = walk.tensors[logits.id].shape;
-    if height * width != 1 {
-        return Err(ImportError::Map { height, width });
-    }
-    Ok(Graph::imported(name, walk.tensors, walk.nodes, logits.id))
+    let Walk { tensors, nodes, steps, operations, constants, .. } = walk;
+    let graph = Graph::imported(name, tensors, nodes, logits);
+    Ok(Network { graph, steps, operations, constants, problems })
 }
 
 /// The image and the name of the result; constants may be among the inputs too.
@@ -145,7 +180,7 @@ fn image_order(graph: &GraphProto, image: &str) -> Order {
         }
         match node.op_type.as_str() {
             "Transpose" if node.ints("perm") == Some(&[0, 3, 1, 2]) => return Order::ChannelsLast,
-            "Add" | "Sub" | "Mul" | "Div" | "Cast" | "Identity" => {
+            "Add" | "Sub" | "Mul" | "Div" | "Cast" | "Identity" | "QuantizeLinear" | "DequantizeLinear" => {
                 same.extend(node.output.iter().map(String::as_str));
             }
             _ => {}
@@ -165,7 +200,7 @@ fn image_shape(image: &ValueInfoProto, order: Order) -> Result<[usize; 3], Impor
     let Some(TensorType { elem_type, shape: Some(shape) }) = tensor else {
         return Err(refused(Reason::Extent { name, shape: Vec::new() }));
     };
-    if !matches!(*elem_type, FLOAT | UINT8) {
+    if !matches!(*elem_type, FLOAT | UINT8 | INT8) {
         return Err(refused(Reason::Type { name, found: type_name(*elem_type), network: "a float" }));
     }
     // Left open: -1.
@@ -204,6 +239,7 @@ impl<'a> Walk<'a> {
         if more.filter(|name| self.readers.contains_key(name.as_str())).count() > 0 {
             return Err(Reason::Arity.into());
         }
+        self.quantized(node)?;
         if let Some(constant) = self.constant_of(node)? {
             let output = node.output.first().ok_or(Reason::Arity)?;
             self.constants.insert(output, constant);
@@ -223,6 +259,8 @@ impl<'a> Walk<'a> {
             "Clip" => self.clip(node)?,
             "Flatten" | "Reshape" | "Squeeze" => self.reshape(node)?,
             "Transpose" => self.transpose(node)?,
+            "QuantizeLinear" => self.quantize(node)?,
+            "DequantizeLinear" => self.dequantize(node)?,
             "Softmax" | "LogSoftmax" => Value { ended: true, ..self.any(node, 0)? },
             "Concat" | "Gather" | "Unsqueeze" => {
                 self.any(node, 0)?;
@@ -236,6 +274,7 @@ impl<'a> Walk<'a> {
                 let name = node.input(0).unwrap_or_default();
                 return Err(Reason::Type { name: text(name), found, network: "a float" }.into());
             }
+            "Cast" => self.cast(node)?,
             _ => self.any(node, 0)?,
         };
         Ok(Some(value))
@@ -317,7 +356,9 @@ impl<'a> Walk<'a> {
         let id = self.tensors.len();
         self.tensors.push(Tensor { name: name.clone(), shape, range: None });
         self.nodes.push(Node { name, op, inputs, output: id });
-        Ok(Value { id, shared: false, image: None, ..like.clone() })
+        self.steps.push(None);
+        self.operations.push(self.operation);
+        Ok(Value { id, shared: false, image: None, form: Form::Real, ..like.clone() })
     }
 }
 

@@ -5,32 +5,20 @@
 
 use fourbit::artefact::TensorInfo;
 use fourbit::kernels;
-use fourbit::layout::{FilterShape, WeightBits};
-use fourbit::requant::Rescale;
+use fourbit::layout::FilterShape;
 use fourbit::shape::{DType, Shape};
 use half::f16;
 
 use super::schema::{INT8, INT32, Tensor};
 use super::walk::{Activation, Filter, Fused, Network, Step, StepOp};
 use crate::graph::Window;
+use crate::import::integer::{self, Steps, Sums, Ties, mean};
 use crate::import::{ImportError, Reason};
 use crate::quantize::add::{self, Side};
-use crate::quantize::{QGraph, QLinear, QNode, QOp, QTensor, QuantizeError, rescale};
-
-/// Relative difference of two scales that are meant to be one.
-const SAME: f32 = 1e-5;
-/// Factors below this give 0 for every accumulator of 32 bits.
-const VANISHING: f64 = 1.0 / (1u64 << 32) as f64;
+use crate::quantize::{QGraph, QLinear, QNode, QOp, QTensor};
 
 /// Most weights of a filter that stands for a pool; a larger pool stays one, its ties rise.
 const MAX_EQUAL_WEIGHTS: usize = 8192;
-
-/// Scale and zero point of an activation.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Steps {
-    scale: f32,
-    zero_point: i8,
-}
 
 /// The integer graph of a network of int8 tensors.
 pub(super) fn graph(network: &Network<'_>, name: &str) -> Result<QGraph, ImportError> {
@@ -54,18 +42,14 @@ fn image(tensor: &Tensor<'_>) -> Result<(), ImportError> {
         (&[scale], &[zero_point]) => (scale, zero_point),
         _ => (f32::NAN, 0),
     };
-    let known = [1.0, 1.0 / 255.0].iter().any(|one: &f32| (scale / one - 1.0).abs() < 1e-3);
-    if known && zero_point == -128 { Ok(()) } else { Err(ImportError::Image { scale, zero_point }) }
+    integer::image(scale, zero_point)
 }
 
 fn steps(activation: &Activation<'_>) -> Result<Steps, Reason> {
     let tensor = &activation.tensor;
     typed(tensor, INT8)?;
     match (&tensor.scales[..], &tensor.zero_points[..]) {
-        (&[scale], &[zero_point]) if scale.is_normal() && scale > 0.0 => {
-            let zero_point = i8::try_from(zero_point).map_err(|_| unusable(tensor))?;
-            Ok(Steps { scale, zero_point })
-        }
+        (&[scale], &[zero_point]) => Steps::new(scale, zero_point).ok_or_else(|| unusable(tensor)),
         _ => Err(unusable(tensor)),
     }
 }
@@ -97,17 +81,17 @@ fn node(network: &Network<'_>, step: &Step<'_>) -> Result<QNode, Reason> {
         StepOp::Dense(filter) => QOp::MatMul(linear(filter)?),
         StepOp::Add => {
             let sides = [from, read(1)?];
-            let sides = sides.map(|s| Side { scale: s.scale, magnitude: magnitude(s.zero_point) });
+            let sides = sides.map(|s| Side { scale: s.scale, magnitude: s.magnitude() });
             QOp::Add(add::constants(&step.name, sides, to.scale, (min, max))?)
         }
         StepOp::AvgPool(_) | StepOp::MaxPool(_) if (min, max) != (i8::MIN, i8::MAX) => {
             return Err(Reason::Activation("RELU or RELU6", "a pool has none"));
         }
-        StepOp::AvgPool(pool) if same(from, to) && !falls(step, pool, channels, from) => {
+        StepOp::AvgPool(pool) if from.same(to) && !falls(step, pool, channels, from) => {
             QOp::AvgPool2d(window(pool))
         }
-        StepOp::MaxPool(pool) if same(from, to) => QOp::MaxPool2d(window(pool)),
-        StepOp::AvgPool(pool) if same(from, to) => {
+        StepOp::MaxPool(pool) if from.same(to) => QOp::MaxPool2d(window(pool)),
+        StepOp::AvgPool(pool) if from.same(to) => {
             QOp::DepthwiseConv2d(window(pool), mean(&step.name, pool, channels, (from, to), Ties::Fall)?)
         }
         // The one pool that changes the scale in TFLite too.
@@ -119,11 +103,6 @@ fn node(network: &Network<'_>, step: &Step<'_>) -> Result<QNode, Reason> {
         }
     };
     Ok(QNode { name: step.name.clone(), op, inputs: step.inputs.clone(), output: step.output })
-}
-
-/// Whether a pool can keep the integers.
-fn same(from: Steps, to: Steps) -> bool {
-    from.zero_point == to.zero_point && (to.scale / from.scale - 1.0).abs() <= SAME
 }
 
 fn window(window: &Window) -> kernels::Window {
@@ -140,12 +119,6 @@ fn clamp(fused: Fused, to: Steps) -> (i8, i8) {
         Fused::Relu => (zero, i8::MAX),
         Fused::Relu6 => (zero, six.clamp(i32::from(zero), i32::from(i8::MAX)) as i8),
     }
-}
-
-/// Largest distance of an int8 value from the zero point.
-fn magnitude(zero_point: i8) -> u64 {
-    let zero = i32::from(zero_point);
-    u64::from((i32::from(i8::MAX) - zero).max(zero - i32::from(i8::MIN)).unsigned_abs())
 }
 
 fn linear(
@@ -174,33 +147,9 @@ fn linear(
         }
         None => vec![[0; 4]; outputs],
     };
+    let bias = bias.into_iter().map(i32::from_le_bytes).collect();
     let shape = FilterShape { outputs, taps, inputs: per_output / taps };
-    let bits = WeightBits::Eight;
-    let mut linear = QLinear { shape, bits, weights, bias: Vec::new(), rescale: Vec::new(), min, max };
-    for (channel, (&scale, &bias)) in scales.iter().zip(&bias).enumerate() {
-        let factor = f64::from(from.scale) * f64::from(scale) / f64::from(to.scale);
-        let weights = &mut linear.weights[channel * per_output..][..per_output];
-        let mut bias = i32::from_le_bytes(bias);
-        let factor = if factor < VANISHING {
-            weights.fill(0);
-            bias = 0;
-            0.25
-        } else {
-            factor
-        };
-        let sum: u64 = weights.iter().map(|weight| u64::from(weight.unsigned_abs())).sum();
-        let bound = sum * magnitude(from.zero_point) + u64::from(bias.unsigned_abs());
-        linear.rescale.push(proven(node, channel, factor, bound)?);
-        linear.bias.push(bias);
-    }
-    Ok(linear)
-}
-
-/// Where a mean that lies between two integers goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ties {
-    Rise,
-    Fall,
+    Ok(integer::linear(node, Sums { shape, weights, scales, bias }, (from, to), (min, max))?)
 }
 
 /// Whether ties of this pool fall: TFLite rounds them away from the stored 0, which is in the
@@ -209,45 +158,6 @@ fn falls(step: &Step<'_>, window: &Window, channels: usize, from: Steps) -> bool
     let taps: usize = window.kernel.iter().product();
     let small = channels * taps <= MAX_EQUAL_WEIGHTS;
     step.kind == "AVERAGE_POOL_2D" && window.padding == [0; 4] && from.zero_point == i8::MIN && small
-}
-
-/// A mean as the sum of each channel's window, rescaled once.
-fn mean(
-    node: &str,
-    window: &Window,
-    channels: usize,
-    (from, to): (Steps, Steps),
-    ties: Ties,
-) -> Result<QLinear, QuantizeError> {
-    let taps: usize = window.kernel.iter().product();
-    // Half of the sum's step less than twice the sum moves nothing but a tie.
-    let (weight, bias) = if ties == Ties::Fall { (2i8, -1) } else { (1, 0) };
-    let divisor = f64::from(weight) * taps as f64;
-    let factor = f64::from(from.scale) / (f64::from(to.scale) * divisor);
-    let bound = weight as u64 * taps as u64 * magnitude(from.zero_point) + 1;
-    let rescale = proven(node, 0, factor, bound)?;
-    Ok(QLinear {
-        shape: FilterShape { outputs: channels, taps, inputs: 1 },
-        bits: WeightBits::Eight,
-        weights: vec![weight; channels * taps],
-        bias: vec![bias; channels],
-        rescale: vec![rescale; channels],
-        min: i8::MIN,
-        max: i8::MAX,
-    })
-}
-
-/// The rescale of a channel whose accumulator stays within `bound`.
-fn proven(node: &str, channel: usize, factor: f64, bound: u64) -> Result<Rescale, QuantizeError> {
-    let node = || node.to_owned();
-    let rescale = rescale(factor).ok_or_else(|| QuantizeError::Factor { node: node(), factor })?;
-    if bound > i32::MAX as u64 {
-        return Err(QuantizeError::Accumulator { node: node(), channel, bound });
-    }
-    if !rescale.admits(bound) {
-        return Err(QuantizeError::Rescale { node: node(), channel, bound, shift: rescale.shift });
-    }
-    Ok(rescale)
 }
 
 /// The filter's integers in the order of the file.

@@ -169,7 +169,7 @@ impl<'a> Walk<'a> {
         for (i, weight) in conv.weights.iter_mut().enumerate() {
             let output = if columns > 1 { i % columns } else { i / per_output };
             sums[output] += f64::from(*weight) * f64::from(shift[i % channels]);
-            *weight *= scale[i % channels] * self.white;
+            *weight *= scale[i % channels] * self.white.unwrap_or(1.0);
         }
         conv.bias.iter_mut().zip(&sums).for_each(|(bias, sum)| *bias = (f64::from(*bias) + sum) as f32);
         Ok(())
@@ -178,10 +178,13 @@ impl<'a> Walk<'a> {
     /// Refuses an image that is not `pixel / 255` in an operation without weights.
     pub(super) fn untouched(&self, value: &Value) -> Result<(), Reason> {
         match &value.image {
-            Some(image) if self.white != 1.0 || *image != Affine::none(image.scale.len()) => {
-                Err(Reason::Image(self.white))
+            Some(image) if *image != Affine::none(image.scale.len()) => {
+                Err(Reason::Image(self.white.unwrap_or(1.0)))
             }
-            _ => Ok(()),
+            Some(_) => {
+                self.white.filter(|&white| white != 1.0).map_or(Ok(()), |white| Err(Reason::Image(white)))
+            }
+            None => Ok(()),
         }
     }
 }

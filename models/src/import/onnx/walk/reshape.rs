@@ -81,6 +81,11 @@ impl<'a> Walk<'a> {
             "Cast" if (node.int("to", 0) == i64::from(FLOAT)) == matches!(first.data, Data::Floats(_)) => {
                 Some(named(first))
             }
+            "DequantizeLinear" => {
+                let (scale, zero) = (self.constant(node, 1)?, self.optional(node, 2)?);
+                let stored = first.stored(scale, zero, node.int("axis", 1))?;
+                Some(Constant { data: Data::Stored(stored), ..named(first) })
+            }
             "Unsqueeze" => list(first.ints()?.to_vec()),
             "Gather" => {
                 let (values, at) = (first.ints()?, self.constant(node, 1)?);
