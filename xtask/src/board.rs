@@ -35,6 +35,7 @@ pub(crate) struct Board {
 #[serde(rename_all = "lowercase")]
 enum Kernels {
     Portable,
+    Armv7em,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -122,6 +123,7 @@ impl Board {
     pub(crate) fn family(&self) -> Family {
         match self.kernels {
             Kernels::Portable => Family::Portable,
+            Kernels::Armv7em => Family::Armv7em,
         }
     }
 

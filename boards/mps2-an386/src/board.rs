@@ -13,7 +13,7 @@ use board_support::systick::{self, Instructions};
 use embedded_hal::digital::{ErrorType, OutputPin};
 
 /// The kernels of this core.
-pub type Active = fourbit::kernels::Reference;
+pub type Active = fourbit::kernels::Armv7em;
 
 /// The file, in the emulator's working folder, that holds the host's values.
 const INPUT: &core::ffi::CStr = c"input.bin";

@@ -4,8 +4,8 @@
 //! artefact, which refuses a kernel that the family does not have, and by the kernels: all three
 //! cannot disagree. It is integer arithmetic over extents and compiles on every target.
 
-use crate::kernels::Family;
 use crate::kernels::args::Window;
+use crate::kernels::{Family, armv7em};
 use crate::layout::{FilterShape, Layout, WeightBits};
 use crate::shape::{DType, Shape};
 
@@ -65,8 +65,9 @@ impl Kernel {
 impl Family {
     /// Bytes of scratch with which a kernel runs at its best; `None` where the family has no such
     /// kernel for the operation.
-    pub fn scratch_bytes(self, kernel: Kernel, _spec: &LinearSpec) -> Option<usize> {
+    pub fn scratch_bytes(self, kernel: Kernel, spec: &LinearSpec) -> Option<usize> {
         match (self, kernel) {
+            (Family::Armv7em, _) => armv7em::scratch::best_bytes(kernel, spec),
             (_, Kernel::Direct) => Some(0),
             (_, Kernel::Winograd) => None,
         }
