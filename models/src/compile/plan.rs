@@ -121,7 +121,7 @@ impl<'g> Network<'g> {
     }
 
     /// Instructions of a unit; 0 rows are all.
-    fn cost(&self, unit: usize, kernel: Kernel, rows: usize) -> u64 {
+    fn cost(&self, unit: usize, kernel: (Kernel, usize), rows: usize) -> u64 {
         let unit = &self.units[unit];
         let rows = if rows == 0 { self.height(unit.writes) } else { rows };
         unit.cost(self.graph, self.family, kernel, rows)

@@ -50,9 +50,11 @@ impl Unit {
         let spec = spec(graph, nodes.start, last.output);
         let kernels = match &spec {
             Some(spec) => {
-                let found =
-                    Kernel::ALL.into_iter().map(|kernel| (kernel, family.scratch_bytes(kernel, spec)));
-                found.filter_map(|(kernel, bytes)| Some((kernel, bytes?.next_multiple_of(4)))).collect()
+                let steps = |kernel| {
+                    let steps = (0..).map_while(move |step| family.scratch_step(kernel, spec, step));
+                    steps.map(move |bytes| (kernel, bytes.next_multiple_of(4)))
+                };
+                Kernel::ALL.into_iter().flat_map(steps).collect()
             }
             None => vec![(Kernel::Direct, 0)],
         };
@@ -84,16 +86,22 @@ impl Unit {
         }
     }
 
-    /// Instructions of the unit with a kernel, `rows` rows at a time.
-    pub(super) fn cost(&self, graph: &QGraph, family: Family, kernel: Kernel, rows: usize) -> u64 {
+    /// Instructions of the unit with a kernel and its scratch, `rows` rows at a time.
+    pub(super) fn cost(
+        &self,
+        graph: &QGraph,
+        family: Family,
+        (kernel, scratch): (Kernel, usize),
+        rows: usize,
+    ) -> u64 {
         let shape = graph.tensors[self.writes].info.shape;
         let calls = shape.height.div_ceil(rows.max(1)) as u64;
         let values = shape.elements();
         let work = match (&self.spec, &graph.nodes[self.nodes.start].op) {
             (Some(spec), _) if self.nodes.len() == 2 => {
-                cost::linear(family, kernel, spec, rows) + cost::add(family, values, true)
+                cost::linear(family, (kernel, scratch), spec, rows) + cost::add(family, values, true)
             }
-            (Some(spec), _) => cost::linear(family, kernel, spec, rows),
+            (Some(spec), _) => cost::linear(family, (kernel, scratch), spec, rows),
             (None, QOp::Add(_)) => cost::add(family, values, false),
             (None, _) => cost::pool(family, self.values),
         };

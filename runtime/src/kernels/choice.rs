@@ -66,9 +66,14 @@ impl Family {
     /// Bytes of scratch with which a kernel runs at its best; `None` where the family has no such
     /// kernel for the operation.
     pub fn scratch_bytes(self, kernel: Kernel, spec: &LinearSpec) -> Option<usize> {
+        self.scratch_step(kernel, spec, 0)
+    }
+
+    /// Bytes of scratch at which a kernel runs well, fewer with each step; `None` behind the last.
+    pub fn scratch_step(self, kernel: Kernel, spec: &LinearSpec, step: usize) -> Option<usize> {
         match (self, kernel) {
-            (Family::Armv7em, _) => armv7em::scratch::best_bytes(kernel, spec),
-            (_, Kernel::Direct) => Some(0),
+            (Family::Armv7em, _) => armv7em::scratch::bytes(kernel, spec, step),
+            (_, Kernel::Direct) => (step == 0).then_some(0),
             (_, Kernel::Winograd) => None,
         }
     }

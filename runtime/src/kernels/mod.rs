@@ -5,7 +5,7 @@
 //! bodies, so a new operation makes every family decide.
 
 mod args;
-pub(crate) mod armv7em;
+pub mod armv7em;
 mod choice;
 #[cfg(feature = "host")]
 mod host;

@@ -13,6 +13,7 @@ const UNSAFE: &[&str] = &[
     "runtime/src/kernels/armv7em/dot.rs",
     "runtime/src/kernels/armv7em/dsp.rs",
     "runtime/src/kernels/armv7em/family.rs",
+    "runtime/src/kernels/armv7em/lanes.rs",
     "runtime/src/kernels/armv7em/put.rs",
     "runtime/src/kernels/armv7em/store.rs",
     "runtime/src/kernels/armv7em/winograd/",

@@ -11,11 +11,17 @@ use fourbit::kernels::{Family, Kernel, LinearSpec};
 /// Instructions of the session around one call of a kernel.
 pub(super) const CALL: u64 = 1200;
 
-/// Instructions of a linear operation's kernel for the whole output, made `rows` rows at a time.
-pub(super) fn linear(family: Family, kernel: Kernel, spec: &LinearSpec, rows: usize) -> u64 {
+/// Instructions of a linear operation's kernel with so much scratch for the whole output, made `rows`
+/// rows at a time.
+pub(super) fn linear(
+    family: Family,
+    (kernel, scratch): (Kernel, usize),
+    spec: &LinearSpec,
+    rows: usize,
+) -> u64 {
     match family {
         Family::Portable | Family::Host => portable::linear(spec),
-        Family::Armv7em => armv7em::linear(kernel, spec, rows),
+        Family::Armv7em => armv7em::linear(kernel, scratch, spec, rows),
         Family::Mve => mve::linear(kernel, spec, rows),
     }
 }

@@ -66,7 +66,11 @@ impl Group {
         walk.replaced = walk.replaceable();
         let distances = walk.distances()?;
         let scratch = ways.iter().map(|way| way.scratch).max().unwrap_or(0);
-        let cost = units.clone().zip(&ways).map(|(unit, way)| net.cost(unit, way.kernel, way.rows)).sum();
+        let cost = units
+            .clone()
+            .zip(&ways)
+            .map(|(unit, way)| net.cost(unit, (way.kernel, way.scratch), way.rows))
+            .sum();
         let (rings, replaced, alive) = (walk.rings, walk.replaced, walk.alive);
         let mut group = Self { units, ways, rings, replaced, distances, scratch, bytes: 0, cost };
         group.bytes = group.estimate(net, &alive);

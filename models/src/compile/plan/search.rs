@@ -117,5 +117,5 @@ fn way(net: &Network<'_>, unit: usize, rows: usize, cap: usize) -> Option<Way> {
         let all = net.units[unit].whole || rows >= net.height(net.units[unit].writes) || rows > 255;
         Way { kernel, rows: if all { 0 } else { rows }, scratch }
     });
-    ways.min_by_key(|way| (net.cost(unit, way.kernel, way.rows), way.scratch))
+    ways.min_by_key(|way| (net.cost(unit, (way.kernel, way.scratch), way.rows), way.scratch))
 }

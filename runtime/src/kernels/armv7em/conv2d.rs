@@ -4,6 +4,7 @@
 use core::ops::Range;
 
 use super::family::words;
+use super::scratch::direct_pairs;
 use super::store::Store;
 use super::{channels, dot, patch, weights};
 use crate::kernels::args::{Conv2d, ConvAdd, TensorMut};
@@ -19,6 +20,7 @@ pub(super) fn conv2d(
     run(op, add, rows, scratch, out).is_some()
 }
 
+#[inline(never)]
 fn run(
     op: &Conv2d<'_>,
     add: Option<&ConvAdd<'_>>,
@@ -28,12 +30,12 @@ fn run(
 ) -> Option<()> {
     let filter = op.filter.shape;
     let groups = (filter.taps * filter.inputs).div_ceil(dot::GROUP);
+    let block = direct_pairs(filter, scratch.len());
     let pairs = filter.outputs.div_ceil(2);
     let (bytes, scratch) = scratch.split_at_mut_checked(4 * groups)?;
     let (spare, scratch) = scratch.split_at_mut_checked(4 * pairs.div_ceil(2))?;
     let (table, scratch) = words(scratch).split_at_mut_checked(8 * pairs)?;
     let (x, scratch) = scratch.split_at_mut_checked(dot::GROUP * groups)?;
-    let block = scratch.len().checked_div(dot::GROUP * (groups + 1))?.min(pairs);
     let (sums, scratch) = scratch.split_at_mut_checked(dot::GROUP * block)?;
     let (table, sums) = (table.as_chunks_mut().0, sums.as_chunks_mut().0);
     if sums.is_empty() || x.is_empty() {
@@ -66,13 +68,12 @@ fn run(
                     input.gather(column + 1, bytes, x, 1);
                 }
                 dot::with_each(x, scratch, sums);
-                channels::rescale(sums, table.get(first..).unwrap_or_default());
                 let (_, pixels) = row.split_at_mut_checked(column * pixel)?;
                 let (one, rest) = pixels.split_at_mut_checked(pixel)?;
                 let two = rest.get_mut(..pixel).unwrap_or(spare);
                 let others = [column, column + 1]
                     .map(|x| other.get(x * other_pixel..(x + 1) * other_pixel).unwrap_or(&[]));
-                store.pixels(sums, first, [one, two], others);
+                store.pixels(sums, table.get(first..).unwrap_or_default(), first, [one, two], others);
             }
         }
     }

@@ -1,9 +1,10 @@
 //! Stored values to 16-bit lanes, in the order that [`dot`](super::dot) multiplies them in.
 //!
 //! Vector `vector` (0 or 1) of an interleaved pair is written, the other stays as it is.
+#![allow(unsafe_code)]
 
 use super::dot::GROUP;
-use super::dsp::{add_even_bytes, add_odd_bytes, high_lanes, low_lanes, sub16};
+use super::dsp::{high_lanes, low_lanes, sub16};
 
 /// How packed nibbles are read: xor, then what each value is less.
 #[derive(Clone, Copy)]
@@ -46,15 +47,51 @@ impl Nibbles {
 
 /// Bytes, four a group; each lane is the byte plus the lane of `plus`. What is no whole group is
 /// left out.
+#[inline(never)]
 pub(super) fn bytes(from: &[u8], plus: u32, to: &mut [u32], vector: usize) {
+    #[cfg(target_arch = "arm")]
+    {
+        let count = (from.len() / 4).min(to.len() / GROUP);
+        if count > 0 {
+            let end = from.get(..4 * count).unwrap_or_default().as_ptr_range();
+            // SAFETY: there is a word, and a group for each; the vector's first word is 0 or 1.
+            unsafe { arm::bytes(end.start, to.as_mut_ptr().add(vector & 1), plus, end.end) }
+        }
+    }
+    #[cfg(not(target_arch = "arm"))]
     for (bytes, group) in from.as_chunks().0.iter().zip(to.as_chunks_mut::<GROUP>().0) {
         let word = u32::from_le_bytes(*bytes);
-        group[vector & 1] = add_even_bytes(plus, word);
-        group[(vector & 1) + 2] = add_odd_bytes(plus, word);
+        group[vector & 1] = super::dsp::add_even_bytes(plus, word);
+        group[(vector & 1) + 2] = super::dsp::add_odd_bytes(plus, word);
+    }
+}
+
+#[cfg(target_arch = "arm")]
+mod arm {
+    use core::arch::naked_asm;
+
+    /// # Safety
+    ///
+    /// `from..end` are one or more words, `to` names words 0 and 2 of a group for each.
+    #[unsafe(naked)]
+    pub(super) unsafe extern "C" fn bytes(from: *const u8, to: *mut u32, plus: u32, end: *const u8) {
+        naked_asm!(
+            "push {{r4, lr}}
+            1:
+            ldr r4, [r0], #4
+            sxtab16 r12, r2, r4, ror #8
+            sxtab16 r4, r2, r4
+            str r12, [r1, #8]
+            str r4, [r1], #16
+            cmp r0, r3
+            bne 1b
+            pop {{r4, pc}}",
+        )
     }
 }
 
 /// Packed nibbles, eight to two groups. What is no two whole groups is left out.
+#[inline(never)]
 pub(super) fn nibbles(from: &[u8], kind: Nibbles, to: &mut [u32], vector: usize) {
     for (packed, groups) in from.as_chunks().0.iter().zip(to.as_chunks_mut::<{ 2 * GROUP }>().0) {
         let [a, b, c, d] = kind.lanes(*packed);
@@ -66,6 +103,7 @@ pub(super) fn nibbles(from: &[u8], kind: Nibbles, to: &mut [u32], vector: usize)
 }
 
 /// Value `i` of the vector.
+#[inline(never)]
 pub(super) fn set(to: &mut [u32], vector: usize, i: usize, value: i32) {
     let high = i & 2 != 0;
     if let Some(word) = to.get_mut(i / GROUP * GROUP + 2 * (i & 1) + vector) {
@@ -75,6 +113,7 @@ pub(super) fn set(to: &mut [u32], vector: usize, i: usize, value: i32) {
 }
 
 /// Zeros.
+#[inline(never)]
 pub(super) fn clear(to: &mut [u32], vector: usize) {
     for group in to.as_chunks_mut::<GROUP>().0 {
         group[vector & 1] = 0;

@@ -7,7 +7,7 @@
 //! Stable Rust shows no `cfg` for the DSP extension: the feature `armv7em` brings the type, and a
 //! board without the instructions that turns it on does not assemble.
 
-pub(crate) mod scratch;
+pub mod scratch;
 
 #[cfg(feature = "armv7em")]
 mod add;

@@ -106,19 +106,24 @@ fn pixels(row: &[u8], start: usize) -> Option<&[u8; 9]> {
 /// The 27 values of a 3x3 window over three channels, and a zero.
 fn colours(a: &[u8; 9], b: &[u8; 9], c: &[u8; 9], zero: u32, to: &mut [u32], vector: usize) {
     let Some(to) = to.get_mut(vector & 1..).and_then(|to| to.first_chunk_mut::<27>()) else { return };
-    let mut group = |at: usize, bytes: [u8; 4]| {
-        let word = u32::from_le_bytes(bytes);
+    let mut group = |at: usize, word: u32| {
         to[at] = add_even_bytes(zero, word);
         to[at + 2] = add_odd_bytes(zero, word);
     };
-    group(0, [a[0], a[1], a[2], a[3]]);
-    group(4, [a[4], a[5], a[6], a[7]]);
-    group(8, [a[8], b[0], b[1], b[2]]);
-    group(12, [b[3], b[4], b[5], b[6]]);
-    group(16, [b[7], b[8], c[0], c[1]]);
-    group(20, [c[2], c[3], c[4], c[5]]);
-    // The last value meets a weight of zero.
-    group(24, [c[6], c[7], c[8], c[8]]);
+    group(0, word(a, 0));
+    group(4, word(a, 4));
+    group(8, word(b, 0) << 8 | u32::from(a[8]));
+    group(12, word(b, 3));
+    group(16, word(b, 5) >> 16 | word(c, 0) << 16);
+    group(20, word(c, 2));
+    // What follows the last value meets a weight of zero.
+    group(24, word(c, 5) >> 8);
+}
+
+/// Four bytes from `i`, at most the sixth, on.
+#[inline(always)]
+fn word(bytes: &[u8; 9], i: usize) -> u32 {
+    bytes.get(i..).and_then(|bytes| bytes.first_chunk()).map_or(0, |&word| u32::from_le_bytes(word))
 }
 
 /// The taps, of so many from `start` on in the padded input, that lie inside it.
@@ -147,7 +152,7 @@ mod tests {
         let rows = values.as_chunks().0;
         colours(&rows[0], &rows[1], &rows[2], 0, &mut fast, 1);
         lanes::bytes(&values, 0, &mut plain, 1);
-        for (i, value) in [24, 25, 26, 26].into_iter().enumerate() {
+        for (i, value) in [24, 25, 26, 0].into_iter().enumerate() {
             lanes::set(&mut plain, 1, 24 + i, value);
         }
         assert_eq!(fast, plain);

@@ -3,17 +3,19 @@
 
 use core::arch::naked_asm;
 
+use super::channels::Pair;
 use super::dot::Sums;
 use super::store::{Places, Sum};
 
-/// Stores the saturated values of two pixels: as many pairs of channels as all three slices have.
-pub(super) fn pixels(values: &[Sums], to: [&mut [u8]; 2]) {
+/// Rescales the sums of two pixels and stores them saturated: as many pairs of channels as all
+/// slices have.
+pub(super) fn pixels(sums: &[Sums], table: &[Pair], to: [&mut [u8]; 2]) {
     let [one, two] = to;
-    let count = values.len().min(one.len() / 2).min(two.len() / 2);
-    let ends = values.get(..count).unwrap_or_default().as_ptr_range();
+    let count = sums.len().min(table.len()).min(one.len() / 2).min(two.len() / 2);
+    let ends = sums.get(..count).unwrap_or_default().as_ptr_range();
     if count > 0 {
-        // SAFETY: there is a value, and each pixel has two bytes for every one.
-        unsafe { pixels_of(ends.start, ends.end, one.as_mut_ptr(), two.as_mut_ptr()) }
+        // SAFETY: there is a sum, and for every one a pair of channels and two bytes of each pixel.
+        unsafe { pixels_of(ends.start, table.as_ptr(), one.as_mut_ptr(), two.as_mut_ptr(), ends.end) }
     }
 }
 
@@ -50,24 +52,45 @@ pub(super) unsafe fn tiles_add(
 
 /// # Safety
 ///
-/// `values..end` are one or more elements, `one` and `two` two bytes for each.
+/// `sums..end` are one or more elements, `table` as many, `one` and `two` two bytes for each.
 #[unsafe(naked)]
-unsafe extern "C" fn pixels_of(values: *const Sums, end: *const Sums, one: *mut u8, two: *mut u8) {
+unsafe extern "C" fn pixels_of(
+    sums: *const Sums,
+    table: *const Pair,
+    one: *mut u8,
+    two: *mut u8,
+    end: *const Sums,
+) {
     naked_asm!(
-        "push {{r4-r7, lr}}
+        "push {{r4-r11, lr}}
+        ldr r12, [sp, #36]
         1:
         ldm r0!, {{r4-r7}}
+        ldm r1!, {{r8-r11}}
+        add r4, r4, r8
+        add r6, r6, r8
+        smmla r4, r4, r9, r10
+        smmla r6, r6, r9, r10
+        asr r4, r4, r11
+        asr r6, r6, r11
         ssat r4, #8, r4
-        ssat r5, #8, r5
         ssat r6, #8, r6
-        ssat r7, #8, r7
         strb r4, [r2], #1
         strb r6, [r3], #1
+        ldm r1!, {{r8-r11}}
+        add r5, r5, r8
+        add r7, r7, r8
+        smmla r5, r5, r9, r10
+        smmla r7, r7, r9, r10
+        asr r5, r5, r11
+        asr r7, r7, r11
+        ssat r5, #8, r5
+        ssat r7, #8, r7
         strb r5, [r2], #1
         strb r7, [r3], #1
-        cmp r0, r1
+        cmp r0, r12
         bne 1b
-        pop {{r4-r7, pc}}",
+        pop {{r4-r11, pc}}",
     )
 }
 

@@ -2,7 +2,7 @@
 //! time.
 #![allow(unsafe_code)]
 
-use super::channels::smmla;
+use super::channels::{self, Pair, smmla};
 use super::dot::Sums;
 use super::dsp::{
     multiply_high_add, multiply_round, multiply_round_add, saturate_u4, saturate8, shift_left, shift_right,
@@ -22,17 +22,24 @@ pub(super) const NOWHERE: u32 = u32::MAX;
 
 /// How an operation's values are stored.
 #[derive(Clone, Copy)]
-pub(super) enum Store {
-    /// Int8 over its whole range, or a ReLU's.
-    Bytes,
-    /// Int8, clamped.
-    Clamped(Clamp),
-    /// Int8 over its whole range, after a residual add of such.
-    AddBytes(Sum),
-    /// 4 bits.
-    Nibbles(Clamp),
-    /// 4 bits, after a residual add of 4 bits; whether the other addend has a sign.
-    AddNibbles(Clamp, bool, Sum),
+pub(super) struct Store {
+    /// Int8 over its whole range, or a ReLU's, before an add and after it.
+    whole: bool,
+    /// The storage has 8 bits.
+    bytes: bool,
+    /// The convolution's clamp.
+    clamp: Clamp,
+    add: Option<After>,
+}
+
+/// A residual add of what has the output's bits.
+#[derive(Clone, Copy)]
+struct After {
+    sum: Sum,
+    /// The sum's clamp.
+    clamp: Clamp,
+    /// Whether nibbles of the other addend have a sign.
+    signed: bool,
 }
 
 /// The smallest and the largest result, or all of 0..=15.
@@ -56,16 +63,6 @@ pub(super) struct Sum {
     out_multiplier: i32,
     addend: i32,
     shift: u32,
-    /// The convolution's own clamp.
-    clamp: Clamp,
-}
-
-/// A way to store two neighbouring channels.
-trait Put: Copy {
-    /// Bytes that the two take.
-    const BYTES: usize;
-    /// Stores two values; `before` are the first and the last byte of the other addend.
-    fn put(&self, to: &mut [u8], before: [u8; 2], one: i32, two: i32);
 }
 
 impl Store {
@@ -73,40 +70,42 @@ impl Store {
     pub(super) fn new(op: &Conv2d<'_>, add: Option<&ConvAdd<'_>>, out: &TensorMut<'_>) -> Option<Self> {
         let clamp = Clamp::new(op.epilogue.min, op.epilogue.max);
         let bytes = out.dtype == DType::I8;
-        if !op.filter.shape.outputs.is_multiple_of(2) {
-            return None;
-        }
-        let Some(add) = add else {
-            return Some(match bytes {
-                true if clamp.is_int8() => Store::Bytes,
-                true => Store::Clamped(clamp),
-                false => Store::Nibbles(clamp),
-            });
+        let after = match add {
+            None => None,
+            Some(add) => {
+                let sum = Sum::new(add.zero_point, add.rescale, &add.other, add.out, out.zero_point)?;
+                let signed = add.other.dtype == DType::S4;
+                Some(After { sum, clamp: Clamp::new(add.min, add.max), signed })
+            }
         };
-        let (last, other) = (Clamp::new(add.min, add.max), &add.other);
-        let sum = Sum::new(clamp, add.zero_point, add.rescale, other, add.out, out.zero_point)?;
-        match other.dtype {
-            DType::I8 if bytes && clamp.is_int8() && last.is_int8() => Some(Store::AddBytes(sum)),
-            DType::U4 | DType::S4 if !bytes => Some(Store::AddNibbles(last, other.dtype == DType::S4, sum)),
-            _ => None,
-        }
+        let bits = add.map_or(out.dtype.bits(), |add| add.other.dtype.bits());
+        let whole = bytes && clamp.is_int8() && after.is_none_or(|after| after.clamp.is_int8());
+        let suits = op.filter.shape.outputs.is_multiple_of(2) && bits == out.dtype.bits();
+        suits.then_some(Self { whole, bytes, clamp, add: after })
     }
 
-    /// Stores channels `2 * first` and on of two pixels. `to` are the pixels' bytes, `other` those
-    /// of the other addend: empty where it lies in `to`.
-    pub(super) fn pixels(&self, values: &[Sums], first: usize, to: [&mut [u8]; 2], other: [&[u8]; 2]) {
-        match self {
-            #[cfg(target_arch = "arm")]
-            Store::Bytes => {
-                put::pixels(values, to.map(|to| to.get_mut(2 * first..).unwrap_or_default()));
-            }
-            #[cfg(not(target_arch = "arm"))]
-            Store::Bytes => pixels(Int8, values, first, to, other),
-            Store::Clamped(clamp) => pixels(Clamped(*clamp), values, first, to, other),
-            Store::AddBytes(sum) => pixels(AddInt8(*sum), values, first, to, other),
-            Store::Nibbles(clamp) => pixels(Int4(*clamp), values, first, to, other),
-            Store::AddNibbles(clamp, signed, sum) => {
-                pixels(AddInt4(*clamp, *signed, *sum), values, first, to, other);
+    /// Rescales and stores channels `2 * first` and on of two pixels, the first of `table`. `to` are
+    /// the pixels' bytes, `other` those of the other addend: empty where it lies in `to`.
+    pub(super) fn pixels(
+        &self,
+        sums: &mut [Sums],
+        table: &[Pair],
+        first: usize,
+        to: [&mut [u8]; 2],
+        other: [&[u8]; 2],
+    ) {
+        let skip = first * self.step();
+        let [one, two] = to;
+        let (one, two) = (one.get_mut(skip..).unwrap_or_default(), two.get_mut(skip..).unwrap_or_default());
+        #[cfg(target_arch = "arm")]
+        if self.whole && self.add.is_none() {
+            return put::pixels(sums, table, [one, two]);
+        }
+        channels::rescale(sums, table);
+        for (to, other, at) in [(one, other[0], 0), (two, other[1], 2)] {
+            let pairs = to.chunks_exact_mut(self.step().max(1)).zip(&*sums);
+            for (i, (to, values)) in pairs.enumerate() {
+                self.put(to, other.get(skip + i * self.step()..), values[at & 3], values[(at + 1) & 3]);
             }
         }
     }
@@ -124,137 +123,51 @@ impl Store {
         out: &mut [u8],
         other: Option<&[u8]>,
     ) {
-        match self {
-            #[cfg(target_arch = "arm")]
+        let skip = index * self.step();
+        #[cfg(target_arch = "arm")]
+        if self.whole {
             // SAFETY: the caller's promise; a pixel has two bytes for every pair of channels.
-            Store::Bytes => unsafe { put::tiles(values, places, 2 * index, out) },
-            #[cfg(target_arch = "arm")]
-            // SAFETY: as above.
-            Store::AddBytes(sum) => unsafe {
-                put::tiles_add(values, places, 2 * index, sum, out, other);
-            },
-            #[cfg(not(target_arch = "arm"))]
-            Store::Bytes => tiles(Int8, values, index, places, out, other),
-            Store::Clamped(clamp) => tiles(Clamped(*clamp), values, index, places, out, other),
-            #[cfg(not(target_arch = "arm"))]
-            Store::AddBytes(sum) => tiles(AddInt8(*sum), values, index, places, out, other),
-            Store::Nibbles(clamp) => tiles(Int4(*clamp), values, index, places, out, other),
-            Store::AddNibbles(clamp, signed, sum) => {
-                tiles(AddInt4(*clamp, *signed, *sum), values, index, places, out, other);
+            return match &self.add {
+                None => unsafe { put::tiles(values, places, skip, out) },
+                Some(add) => unsafe { put::tiles_add(values, places, skip, &add.sum, out, other) },
+            };
+        }
+        let values = values.as_flattened().as_chunks::<2>().0;
+        for (value, [to, from]) in values.iter().zip(places.as_flattened()) {
+            if *to != NOWHERE
+                && let Some(to) = out.get_mut(*to as usize + skip..)
+            {
+                self.put(to, other.and_then(|other| other.get(*from as usize + skip..)), value[0], value[1]);
             }
         }
     }
-}
 
-fn pixels<P: Put>(put: P, values: &[Sums], first: usize, to: [&mut [u8]; 2], other: [&[u8]; 2]) {
-    let skip = first * P::BYTES;
-    let [to0, to1] = to;
-    let to0 = to0.get_mut(skip..).unwrap_or_default().chunks_exact_mut(P::BYTES);
-    let to1 = to1.get_mut(skip..).unwrap_or_default().chunks_exact_mut(P::BYTES);
-    let other = [other[0].get(skip..).unwrap_or_default(), other[1].get(skip..).unwrap_or_default()];
-    for (i, ((values, a), b)) in values.iter().zip(to0).zip(to1).enumerate() {
-        let before = [before::<P>(other[0], i, a), before::<P>(other[1], i, b)];
-        put.put(a, before[0], values[0] as i32, values[1] as i32);
-        put.put(b, before[1], values[2] as i32, values[3] as i32);
+    /// Bytes that two neighbouring channels take.
+    fn step(&self) -> usize {
+        if self.bytes { 2 } else { 1 }
     }
-}
 
-fn tiles<P: Put>(
-    put: P,
-    values: &[Sums; 4],
-    index: usize,
-    places: &[Places; 2],
-    out: &mut [u8],
-    other: Option<&[u8]>,
-) {
-    let skip = index * P::BYTES;
-    let values = values.as_flattened().as_chunks::<2>().0;
-    for (value, [to, from]) in values.iter().zip(places.as_flattened()) {
-        if *to == NOWHERE {
-            continue;
+    /// Stores two values; the other addend lies at the start of `other`, or in `to`.
+    fn put(&self, to: &mut [u8], other: Option<&[u8]>, one: u32, two: u32) {
+        let (mut one, mut two) = (self.clamp.apply(one as i32), self.clamp.apply(two as i32));
+        if let Some(add) = &self.add {
+            let from = other.filter(|other| !other.is_empty()).unwrap_or(to);
+            let first = from.first().copied().unwrap_or(0);
+            let (a, b) = if self.bytes {
+                let second = from.get(1).copied().unwrap_or(0);
+                (i32::from(first as i8), i32::from(second as i8))
+            } else {
+                let sign = if add.signed { 8 } else { 0 };
+                ((i32::from(first & 0x0F) ^ sign) - sign, (i32::from(first >> 4) ^ sign) - sign)
+            };
+            one = add.clamp.apply(add.sum.apply(one, a));
+            two = add.clamp.apply(add.sum.apply(two, b));
         }
-        let start = *to as usize + skip;
-        let Some(to) = out.get_mut(start..start + P::BYTES) else { continue };
-        let beside = other.and_then(|other| other.get(*from as usize + skip..)).unwrap_or_default();
-        put.put(to, before::<P>(beside, 0, to), value[0] as i32, value[1] as i32);
-    }
-}
-
-/// The bytes of pair `i` of the other addend, which lies in `to` where it has none of its own.
-#[inline(always)]
-fn before<P: Put>(other: &[u8], i: usize, to: &[u8]) -> [u8; 2] {
-    let at = i * P::BYTES;
-    let from = other.get(at..at + P::BYTES).unwrap_or(to);
-    [from.first().copied().unwrap_or(0), from.last().copied().unwrap_or(0)]
-}
-
-/// [`Store::Bytes`].
-#[derive(Clone, Copy)]
-struct Int8;
-/// [`Store::Clamped`].
-#[derive(Clone, Copy)]
-struct Clamped(Clamp);
-/// [`Store::AddBytes`].
-#[derive(Clone, Copy)]
-struct AddInt8(Sum);
-/// [`Store::Nibbles`].
-#[derive(Clone, Copy)]
-struct Int4(Clamp);
-/// [`Store::AddNibbles`].
-#[derive(Clone, Copy)]
-struct AddInt4(Clamp, bool, Sum);
-
-impl Put for Int8 {
-    const BYTES: usize = 2;
-
-    #[inline(always)]
-    fn put(&self, to: &mut [u8], _before: [u8; 2], one: i32, two: i32) {
-        write(to, [saturate8(one) as u8, saturate8(two) as u8]);
-    }
-}
-
-impl Put for Clamped {
-    const BYTES: usize = 2;
-
-    #[inline(always)]
-    fn put(&self, to: &mut [u8], _before: [u8; 2], one: i32, two: i32) {
-        write(to, [self.0.apply8(one), self.0.apply8(two)]);
-    }
-}
-
-impl Put for AddInt8 {
-    const BYTES: usize = 2;
-
-    #[inline(always)]
-    fn put(&self, to: &mut [u8], before: [u8; 2], one: i32, two: i32) {
-        let one = self.0.apply(saturate8(one), i32::from(before[0] as i8));
-        let two = self.0.apply(saturate8(two), i32::from(before[1] as i8));
-        write(to, [saturate8(one) as u8, saturate8(two) as u8]);
-    }
-}
-
-impl Put for Int4 {
-    const BYTES: usize = 1;
-
-    #[inline(always)]
-    fn put(&self, to: &mut [u8], _before: [u8; 2], one: i32, two: i32) {
-        let (low, high) = (self.0.apply(one) as u8, self.0.apply(two) as u8);
-        write(to, [(low & 0x0F) | (high << 4)]);
-    }
-}
-
-impl Put for AddInt4 {
-    const BYTES: usize = 1;
-
-    #[inline(always)]
-    fn put(&self, to: &mut [u8], before: [u8; 2], one: i32, two: i32) {
-        let Self(clamp, signed, sum) = self;
-        let byte = i32::from(before[0]);
-        let sign = if *signed { 8 } else { 0 };
-        let (b0, b1) = (((byte & 0x0F) ^ sign) - sign, ((byte >> 4) ^ sign) - sign);
-        let low = clamp.apply(sum.apply(sum.clamp.apply(one), b0)) as u8;
-        let high = clamp.apply(sum.apply(sum.clamp.apply(two), b1)) as u8;
-        write(to, [(low & 0x0F) | (high << 4)]);
+        if self.bytes {
+            write(to, [one as u8, two as u8]);
+        } else {
+            write(to, [(one & 0x0F) as u8 | (two << 4) as u8]);
+        }
     }
 }
 
@@ -289,7 +202,6 @@ impl Clamp {
 impl Sum {
     /// `None` where a rescale does not suit SMMULR or SMMLA.
     pub(super) fn new(
-        clamp: Clamp,
         zero: i32,
         rescale: Rescale,
         other: &Addend<'_>,
@@ -307,7 +219,6 @@ impl Sum {
             out_multiplier: out.multiplier,
             addend,
             shift,
-            clamp,
         })
     }
 

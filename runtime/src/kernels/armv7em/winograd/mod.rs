@@ -48,10 +48,10 @@ fn run(
     let filter = op.filter.shape;
     let [down, across] = [rows.len().div_ceil(2), out.shape.width.div_ceil(2).max(1)];
     let tiles = down * across;
-    // A word of scratch may be lost to its alignment.
-    let blocks = blocks(filter, tiles.div_ceil(2), scratch.len().checked_sub(3)?)?;
+    let scratch = words(scratch);
+    let blocks = blocks(filter, tiles.div_ceil(2), 4 * scratch.len())?;
     let [pair, pairs] = [16 * filter.inputs, filter.outputs / 2];
-    let (patch, scratch) = words(scratch).split_at_mut_checked(4 * filter.inputs)?;
+    let (patch, scratch) = scratch.split_at_mut_checked(4 * filter.inputs)?;
     let (table, scratch) = scratch.split_at_mut_checked(8 * pairs)?;
     let patch = patch.as_chunks_mut().0;
     let (sums, scratch) = scratch.split_first_chunk_mut::<64>()?;
@@ -66,6 +66,7 @@ fn run(
         return None;
     }
     let resident = blocks.filters == pairs;
+    let other = add.and_then(|add| add.other.data);
     if resident {
         for (pair, to) in filters.chunks_exact_mut(pair.max(1)).enumerate() {
             filter::transform(&op.filter, pair, op.input.dtype, to);
@@ -89,18 +90,46 @@ fn run(
                 filter::transform(&op.filter, index, op.input.dtype, filters);
             }
             let weights = filters.get(if resident { index * pair } else { 0 }..).unwrap_or_default();
-            for (inputs, places) in inputs.chunks_exact(pair.max(1)).zip(places.as_chunks().0).take(block / 2)
-            {
-                dot::sixteen(filter.inputs / 16, inputs, weights, sums);
-                let mut values = [[0; 4]; 4];
-                output::transform(sums, channels, &mut values);
-                let other = add.and_then(|add| add.other.data);
-                // SAFETY: `locate` has measured every place, for these slices.
-                unsafe { store.tiles(&values, index, places, out.data, other) };
-            }
+            let pairs = inputs.chunks_exact(pair.max(1)).zip(places.as_chunks().0).take(block / 2);
+            let made = Made { store: &store, index, channels, units: filter.inputs / 16, weights };
+            // SAFETY: `locate` has measured every place, for these slices.
+            unsafe { made.tiles(pairs, sums, out.data, other) };
         }
     }
     Some(())
+}
+
+/// A pair of output channels, with its transformed filters.
+struct Made<'a> {
+    store: &'a Store,
+    index: usize,
+    channels: &'a channels::Pair,
+    units: usize,
+    weights: &'a [u32],
+}
+
+impl Made<'_> {
+    /// Makes and stores the outputs of pairs of tiles.
+    ///
+    /// # Safety
+    ///
+    /// Every pixel at a place but `NOWHERE` lies inside `out`, its other addend inside `other`.
+    #[inline(never)]
+    unsafe fn tiles<'t>(
+        &self,
+        pairs: impl Iterator<Item = (&'t [u32], &'t [Places; 2])>,
+        sums: &mut [dot::Sums; 16],
+        out: &mut [u8],
+        other: Option<&[u8]>,
+    ) {
+        let mut values = [[0; 4]; 4];
+        for (inputs, places) in pairs {
+            dot::sixteen(self.units, inputs, self.weights, sums);
+            output::transform(sums, self.channels, &mut values);
+            // SAFETY: the caller's promise.
+            unsafe { self.store.tiles(&values, self.index, places, out, other) };
+        }
+    }
 }
 
 /// Where the outputs of the tile at (`y`, `x`) go, and where the other addend lies; rows from `end`
