@@ -1,10 +1,11 @@
-//! The simulator's kernels equal the reference on thousands of seeds; planted bugs do not.
+//! The simulator's kernels, and the portable form of Armv7E-M's, equal the reference on thousands
+//! of seeds; planted bugs do not.
 
 mod common;
 
 use common::Unpacking;
 use common::plain::{Bug, Plain};
-use fourbit::kernels::Kernels;
+use fourbit::kernels::{Armv7em, Kernels};
 use fourbit_tests::{Kind, Mismatch, cases};
 
 const SEEDS: u64 = 3000;
@@ -45,6 +46,11 @@ fn assert_equal<K: Kernels>(kernels: &mut K) {
 #[test]
 fn host_equals_reference() {
     assert_equal(&mut Unpacking::default());
+}
+
+#[test]
+fn armv7em_equals_reference() {
+    assert_equal(&mut Armv7em);
 }
 
 #[test]

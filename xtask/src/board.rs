@@ -36,6 +36,7 @@ pub(crate) struct Board {
 #[serde(rename_all = "lowercase")]
 enum Kernels {
     Portable,
+    Armv7em,
 }
 
 /// A region of memory.
@@ -131,6 +132,7 @@ impl Board {
     pub(crate) fn family(&self) -> Family {
         match self.kernels {
             Kernels::Portable => Family::Portable,
+            Kernels::Armv7em => Family::Armv7em,
         }
     }
 

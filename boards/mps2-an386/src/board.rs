@@ -16,7 +16,7 @@ use embedded_hal::digital::{ErrorType, OutputPin};
 use fourbit_tests::frame::Receiver;
 
 /// The kernels of this core.
-pub type Active = fourbit::kernels::Reference;
+pub type Active = fourbit::kernels::Armv7em;
 
 /// LEDs of the FPGA's I/O block, a bit each.
 const FPGAIO_LED: *mut u32 = 0x4002_8000 as *mut u32;

@@ -1,7 +1,7 @@
 //! The file: sections, header, CRCs, in the encodings that the runtime decodes.
 
 use fourbit::artefact::header::{ALIGN, ENTRY_BYTES, HEADER_BYTES, MAX_FAMILIES, kind};
-use fourbit::artefact::{AddRecord, Choice, Header, Linear, Op, OpRecord, Section};
+use fourbit::artefact::{AddRecord, Header, Linear, Op, OpRecord, Section};
 use fourbit::kernels::Family;
 use fourbit::{Artefact, crc32};
 
@@ -14,10 +14,10 @@ use crate::quantize::{QGraph, QNode, QOp};
 const MOST: usize = u16::MAX as usize;
 const MOST_BYTES: usize = i32::MAX as usize;
 
-/// The artefact of a graph and its plan.
+/// The artefact of a graph and its plans.
 pub(super) fn emit(
     graph: &QGraph,
-    plan: &Plan,
+    plans: &[(Family, Plan)],
     labels: &[String],
     card: &str,
 ) -> Result<Vec<u8>, CompileError> {
@@ -25,7 +25,9 @@ pub(super) fn emit(
     let image = graph.tensors[graph.input].info.shape;
     limit("tensors", graph.tensors.len(), MOST)?;
     limit("logits", logits, MOST)?;
-    limit("bytes of arena", plan.arena_bytes, MOST_BYTES)?;
+    for (_, plan) in plans {
+        limit("bytes of arena", plan.arena_bytes, MOST_BYTES)?;
+    }
     let one_line = |label: &String| !label.is_empty() && !label.contains(['\n', '\r']);
     if !labels.is_empty() && (labels.len() != logits || !labels.iter().all(one_line)) {
         return Err(CompileError::Labels { labels: labels.len(), logits });
@@ -44,9 +46,9 @@ pub(super) fn emit(
         (kind::CHANNELS, 0, channels),
     ];
     let mut arenas = [0; MAX_FAMILIES];
-    for family in Family::ALL {
-        sections.push((kind::PLAN, family as u16, plan_section(plan, graph.nodes.len())));
-        arenas[family as usize] = plan.arena_bytes as u32;
+    for (family, plan) in plans {
+        sections.push((kind::PLAN, *family as u16, plan_section(plan)));
+        arenas[*family as usize] = plan.arena_bytes as u32;
     }
     sections.push((kind::NAMES, 0, names));
     if !labels.is_empty() {
@@ -129,13 +131,13 @@ fn record(node: &QNode, linear: Option<&Linear>, name: u16) -> OpRecord {
     OpRecord { name, input: node.inputs[0] as u16, output: node.output as u16, op }
 }
 
-/// A plan's section: every op runs its direct kernel, without scratch.
-fn plan_section(plan: &Plan, ops: usize) -> Vec<u8> {
+/// A plan's section.
+fn plan_section(plan: &Plan) -> Vec<u8> {
     let mut bytes = (plan.arena_bytes as u32).to_le_bytes().to_vec();
     bytes.extend((plan.placements.len() as u16).to_le_bytes());
-    bytes.extend((ops as u16).to_le_bytes());
+    bytes.extend((plan.choices.len() as u16).to_le_bytes());
     bytes.extend(plan.placements.iter().flat_map(|placement| placement.encode()));
-    bytes.extend((0..ops).flat_map(|_| Choice::default().encode()));
+    bytes.extend(plan.choices.iter().flat_map(|choice| choice.encode()));
     bytes
 }
 

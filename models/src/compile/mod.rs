@@ -15,11 +15,16 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod cost;
 mod emit;
+mod order;
 mod pack;
 mod plan;
+mod target;
 
 pub use plan::Plan;
+
+use fourbit::kernels::Family;
 
 use crate::quantize::QGraph;
 
@@ -44,14 +49,69 @@ pub enum CompileError {
         /// Logits of the network.
         logits: usize,
     },
+    /// No plan of a family's fits the limit.
+    #[error(
+        "the network needs at least {smallest} bytes of arena with the kernels for {family:?}, more than {max_ram}: \
+         allow that many, or make the network smaller"
+    )]
+    TooSmall {
+        /// The limit.
+        max_ram: usize,
+        /// The smallest plan.
+        smallest: usize,
+        /// The family.
+        family: Family,
+    },
     /// The runtime refuses the artefact.
     #[error("the network cannot be run: {0}")]
     Refused(fourbit::ParseError),
 }
 
-/// The bytes of an artefact.
+/// Bytes of arena that a plan takes at most where nothing else is asked and it can: half of what
+/// peers need for the networks of MLPerf Tiny.
+pub const ARENA_BYTES: usize = 26_000;
+
+/// The bytes of an artefact: the fastest plans within [`ARENA_BYTES`], or without a limit where the
+/// network does not fit there.
 pub fn compile(graph: &QGraph, labels: &[String], card: &str) -> Result<Vec<u8>, CompileError> {
-    emit::emit(graph, &Plan::new(graph), labels, card)
+    compile_within(graph, labels, card, None)
+}
+
+/// [`compile`] with plans of at most `max_ram` bytes of arena, or an error. The simulator's plan
+/// keeps tensors whole, whatever the limit.
+pub fn compile_within(
+    graph: &QGraph,
+    labels: &[String],
+    card: &str,
+    max_ram: Option<usize>,
+) -> Result<Vec<u8>, CompileError> {
+    let graph = order::for_fusion(graph);
+    let plans = Family::ALL.into_iter().map(|family| Ok((family, plan(&graph, family, max_ram)?)));
+    let plans = plans.collect::<Result<Vec<_>, CompileError>>()?;
+    emit::emit(&graph, &plans, labels, card)
+}
+
+/// The plans that no other undercuts in both bytes and instructions, from the smallest on.
+pub fn curve(graph: &QGraph, family: Family) -> Vec<Plan> {
+    Plan::curve(&order::for_fusion(graph), family)
+}
+
+fn plan(graph: &QGraph, family: Family, max_ram: Option<usize>) -> Result<Plan, CompileError> {
+    let fastest = || Plan::fastest(graph, family).expect("without a limit there is a plan");
+    if family == Family::Host {
+        return Ok(fastest());
+    }
+    let limit = max_ram.unwrap_or(ARENA_BYTES);
+    // Without room for the image there is nothing to look for.
+    let room = graph.tensors[graph.input].info.bytes() <= limit;
+    match (room.then(|| Plan::within(graph, family, limit)).flatten(), max_ram) {
+        (Some(plan), _) => Ok(plan),
+        (None, None) => Ok(fastest()),
+        (None, Some(max_ram)) => {
+            let smallest = Plan::curve(graph, family).first().map_or(0, |plan| plan.arena_bytes);
+            Err(CompileError::TooSmall { max_ram, smallest, family })
+        }
+    }
 }
 
 #[cfg(test)]

@@ -18,14 +18,18 @@ pub(super) struct Packed {
 pub(super) fn pack(graph: &QGraph) -> Packed {
     let mut packed = Packed::default();
     for node in &graph.nodes {
-        let layout = match node.op {
-            QOp::DepthwiseConv2d(..) => Layout::TapMajor,
-            _ => Layout::OutputMajor,
-        };
-        let linear = node.op.linear().map(|linear| packed.push(linear, layout));
+        let linear = node.op.linear().map(|linear| packed.push(linear, layout(&node.op)));
         packed.linears.push(linear);
     }
     packed
+}
+
+/// The order of a linear operation's weights.
+pub(super) fn layout(op: &QOp) -> Layout {
+    match op {
+        QOp::DepthwiseConv2d(..) => Layout::TapMajor,
+        _ => Layout::OutputMajor,
+    }
 }
 
 impl Packed {

@@ -1,7 +1,8 @@
 //! Artefacts of whole networks, read back by the runtime.
 
-use fourbit::Artefact;
 use fourbit::kernels::Family;
+use fourbit::kernels::Reference;
+use fourbit::{Artefact, Session};
 
 use super::*;
 use crate::file::AlignedBytes;
@@ -22,7 +23,7 @@ fn the_runtime_reads_names_labels_and_card() {
     let artefact = Artefact::parse(aligned.bytes()).expect("parses");
     assert_eq!(artefact.card(), "a card\nof two lines");
     assert!(artefact.labels().eq(graph.labels.iter().map(String::as_str)));
-    for (index, node) in graph.nodes.iter().enumerate() {
+    for (index, node) in order::for_fusion(&graph).nodes.iter().enumerate() {
         let record = artefact.op(index).expect("an op");
         assert_eq!(artefact.name(&record), node.name);
     }
@@ -32,25 +33,80 @@ fn the_runtime_reads_names_labels_and_card() {
 }
 
 #[test]
-fn resnet8_meets_the_lower_bound() {
+fn whole_tensors_meet_the_lower_bound() {
     // Image or shortcut, one map in, one out, 16,384 values each.
     for (setting, arena) in
         [(Setting::W8a8, 49_152), (Setting::W4a8, 49_152), (Setting::W4a4, 24_576), (Setting::All4, 24_576)]
     {
-        let graph = resnet8(setting);
-        let plan = Plan::new(&graph);
-        assert_eq!((plan.arena_bytes, plan.lower_bound_bytes), (arena, arena), "{setting}");
+        let graph = order::for_fusion(&resnet8(setting));
+        let plan = Plan::fastest(&graph, Family::Host).expect("a plan");
+        assert_eq!(plan.lower_bound_bytes, arena, "{setting}");
+        assert!(plan.arena_bytes <= arena, "{setting}: {}", plan.arena_bytes);
         assert_eq!(graph.nodes[plan.peak].name, "stack1.conv2");
+    }
+    for graph in [zoo::resnet18(64, 1, Setting::W4a8), zoo::resnet50(64, 1, Setting::W4a4)] {
+        let graph = quantize(&graph.expect("calibrates")).expect("quantizes");
+        let plan = Plan::fastest(&order::for_fusion(&graph), Family::Host).expect("a plan");
+        assert!(plan.arena_bytes <= plan.lower_bound_bytes, "{}", graph.name);
+        assert!(compile(&graph, &[], "").is_ok());
     }
 }
 
 #[test]
-fn large_networks_meet_the_lower_bound() {
-    for graph in [zoo::resnet18(64, 1, Setting::W4a8), zoo::resnet50(64, 1, Setting::W4a4)] {
-        let graph = quantize(&graph.expect("calibrates")).expect("quantizes");
-        let plan = Plan::new(&graph);
-        assert_eq!(plan.arena_bytes, plan.lower_bound_bytes, "{}", graph.name);
-        assert!(compile(&graph, &[], "").is_ok());
+fn resnet8_in_little_memory() {
+    for (setting, smallest) in
+        [(Setting::W8a8, 17_000), (Setting::W4a8, 17_000), (Setting::W4a4, 9_000), (Setting::All4, 9_000)]
+    {
+        let curve = curve(&resnet8(setting), Family::Armv7em);
+        for plan in &curve {
+            println!("{setting}: {} bytes, {} instructions", plan.arena_bytes, plan.instructions);
+        }
+        assert!(curve[0].arena_bytes <= smallest, "{setting}: {}", curve[0].arena_bytes);
+        let fastest = Plan::fastest(&order::for_fusion(&resnet8(setting)), Family::Armv7em).expect("a plan");
+        assert_eq!(curve.last().map(|plan| plan.instructions), Some(fastest.instructions));
+        assert!(curve.is_sorted_by(|a, b| a.arena_bytes < b.arena_bytes && a.instructions > b.instructions));
+    }
+}
+
+#[test]
+fn every_plan_gives_the_same_bits() {
+    for setting in Setting::ALL {
+        let graph = resnet8(setting);
+        let image = zoo::image([32, 32, 3], 3);
+        let limits = curve(&graph, Family::Portable).into_iter().map(|plan| plan.arena_bytes);
+        let mut files: Vec<_> = limits.map(|bytes| compile_within(&graph, &[], "", Some(bytes))).collect();
+        files.push(compile(&graph, &[], ""));
+        let mut expected = None;
+        for file in files {
+            let file = AlignedBytes::copy(&file.expect("compiles"));
+            let artefact = Artefact::parse(file.bytes()).expect("parses");
+            for family in Family::ALL {
+                let mut arena = AlignedBytes::zeroed(artefact.header().arena_bytes(family));
+                arena.bytes_mut().fill(0xA5);
+                let session = Session::planned(&artefact, family, Reference, arena.bytes_mut());
+                let mut logits = [0; 10];
+                session.expect("fits").run(&image, &mut logits).expect("runs");
+                assert_eq!(*expected.get_or_insert(logits), logits, "{setting} {family:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_limit_is_kept_or_refused() {
+    let graph = resnet8(Setting::W4a8);
+    let smallest = curve(&graph, Family::Portable)[0].arena_bytes;
+    for limit in [smallest, 20_000, ARENA_BYTES, 60_000] {
+        let file = AlignedBytes::copy(&compile_within(&graph, &[], "", Some(limit)).expect("compiles"));
+        let artefact = Artefact::parse(file.bytes()).expect("parses");
+        for family in [Family::Portable, Family::Armv7em, Family::Mve] {
+            let arena = artefact.header().arena_bytes(family);
+            assert!(arena > 0 && arena <= limit, "{family:?}: {arena} of {limit}");
+        }
+    }
+    for max_ram in [0, smallest - 1] {
+        let error = compile_within(&graph, &[], "", Some(max_ram)).expect_err("refused");
+        assert_eq!(error, CompileError::TooSmall { max_ram, smallest, family: Family::Portable });
     }
 }
 
@@ -60,21 +116,21 @@ fn every_family_has_a_plan() {
     let file = AlignedBytes::copy(&compile(&graph, &[], "").expect("compiles"));
     let artefact = Artefact::parse(file.bytes()).expect("parses");
     for family in Family::ALL {
-        assert_eq!(artefact.plan(family).map(|plan| plan.arena_bytes()), Some(24_576));
+        let arena = artefact.plan(family).map(|plan| plan.arena_bytes());
+        assert!(arena.is_some_and(|bytes| bytes > 0 && bytes <= ARENA_BYTES), "{family:?}: {arena:?}");
     }
     assert_eq!(artefact.labels().count(), 0);
 }
 
 #[test]
-fn a_sum_in_place_ends_where_its_input_ends() {
-    let graph = resnet8(Setting::W8a8);
-    let plan = Plan::new(&graph);
-    let add = graph.nodes.iter().position(|node| node.name == "stack1.add").expect("the node");
-    let [output, first, second] =
-        [graph.nodes[add].output, graph.nodes[add].inputs[0], graph.nodes[add].inputs[1]];
-    let offset = |id: usize| plan.placements[id].offset;
-    assert!(offset(output) == offset(first) || offset(output) == offset(second));
-    assert_eq!(usize::from(plan.placements[output].first), add);
+fn a_convolution_comes_right_before_its_add() {
+    let graph = order::for_fusion(&resnet8(Setting::W8a8));
+    let names: Vec<_> = graph.nodes.iter().map(|node| node.name.as_str()).collect();
+    for stack in ["stack1", "stack2", "stack3"] {
+        let add = names.iter().position(|name| *name == format!("{stack}.add")).expect("the node");
+        assert_eq!(names[add - 1], format!("{stack}.conv2"));
+        assert!(order::fused(&graph, add - 1));
+    }
 }
 
 #[test]

@@ -4,8 +4,8 @@
 //! artefact, which refuses a kernel that the family does not have, and by the kernels: all three
 //! cannot disagree. It is integer arithmetic over extents and compiles on every target.
 
-use crate::kernels::Family;
 use crate::kernels::args::Window;
+use crate::kernels::{Family, armv7em};
 use crate::layout::{FilterShape, Layout, WeightBits};
 use crate::shape::{DType, Shape};
 
@@ -65,9 +65,15 @@ impl Kernel {
 impl Family {
     /// Bytes of scratch with which a kernel runs at its best; `None` where the family has no such
     /// kernel for the operation.
-    pub fn scratch_bytes(self, kernel: Kernel, _spec: &LinearSpec) -> Option<usize> {
+    pub fn scratch_bytes(self, kernel: Kernel, spec: &LinearSpec) -> Option<usize> {
+        self.scratch_step(kernel, spec, 0)
+    }
+
+    /// Bytes of scratch at which a kernel runs well, fewer with each step; `None` behind the last.
+    pub fn scratch_step(self, kernel: Kernel, spec: &LinearSpec, step: usize) -> Option<usize> {
         match (self, kernel) {
-            (_, Kernel::Direct) => Some(0),
+            (Family::Armv7em, _) => armv7em::scratch::bytes(kernel, spec, step),
+            (_, Kernel::Direct) => (step == 0).then_some(0),
             (_, Kernel::Winograd) => None,
         }
     }

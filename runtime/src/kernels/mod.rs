@@ -5,6 +5,7 @@
 //! bodies, so a new operation makes every family decide.
 
 mod args;
+pub mod armv7em;
 mod choice;
 #[cfg(feature = "host")]
 mod host;
@@ -14,6 +15,8 @@ mod ring;
 use core::ops::Range;
 
 pub use args::{Add, Addend, Conv2d, ConvAdd, Epilogue, Filter, MatMul, Pool, TensorMut, TensorRef, Window};
+#[cfg(feature = "armv7em")]
+pub use armv7em::Armv7em;
 pub use choice::{Kernel, LinearSpec};
 #[cfg(feature = "host")]
 pub use host::Host;

@@ -8,7 +8,8 @@ use fourbit::shape::Shape;
 use super::add::{common, side};
 use super::linear::{Constants, Spec, choose, outputs};
 use super::{
-    FILTER_BYTES, Style, TENSOR_BYTES, clamp, dtype, fill, matches, reach, scale_to, span, window, zero_point,
+    FILTER_BYTES, Style, TENSOR_BYTES, clamp, dtype, fill, matches, reach, scale_to, span, tiled, window,
+    zero_point,
 };
 use crate::case::{Args, Case};
 use crate::mismatch::Mismatch;
@@ -17,17 +18,20 @@ use crate::rng::Rng;
 /// Compares [`Kernels::conv2d_add`] with the reference's convolution and then its addition.
 pub fn conv2d_add<K: Kernels>(kernels: &mut K, seed: u64) -> Result<(), Mismatch> {
     let rng = &mut Rng::new(seed);
-    let (window, extents) = window(rng, true);
+    let in_tiles = rng.one_in(3);
+    let (window, extents) = if in_tiles { tiled(rng) } else { window(rng, true) };
     let taps = window.kernel[0] * window.kernel[1];
     let (bits, style) = choose(rng);
     let channels = rng.size(1, 36).min(TENSOR_BYTES / extents.pixels()).min(FILTER_BYTES / taps);
-    let shape = Shape { channels, ..extents };
+    let shape = if in_tiles { extents } else { Shape { channels, ..extents } };
+    let channels = shape.channels;
     let [from, between, other_type, to] = [dtype(rng), dtype(rng), dtype(rng), dtype(rng)];
     let [zero, mid_zero, other_zero, out_zero] =
         [from, between, other_type, to].map(|dtype| zero_point(rng, dtype));
     let rows = window.output(0, shape.height).unwrap_or(0);
     let columns = window.output(1, shape.width).unwrap_or(0);
     let outputs = outputs(rng, taps * channels).min(TENSOR_BYTES / (rows * columns).max(1));
+    let outputs = if in_tiles { (outputs & !1).max(2) } else { outputs };
     let layout = rng.pick([Layout::OutputMajor, Layout::OutputMajor, Layout::OutputMajor, Layout::TapMajor]);
     let (mut memory, mut constants) = (Aligned([0; TENSOR_BYTES]), Constants::new());
     let data = fill(rng, &mut memory.0, shape, from, zero, style, from.limits());

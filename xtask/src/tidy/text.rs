@@ -9,6 +9,14 @@ const MAX_BYTES: u64 = 1_000_000;
 /// The files that may hold `unsafe` code.
 const UNSAFE: &[&str] = &[
     "models/src/qat/matmul.rs",
+    "runtime/src/kernels/armv7em/channels.rs",
+    "runtime/src/kernels/armv7em/dot.rs",
+    "runtime/src/kernels/armv7em/dsp.rs",
+    "runtime/src/kernels/armv7em/family.rs",
+    "runtime/src/kernels/armv7em/lanes.rs",
+    "runtime/src/kernels/armv7em/put.rs",
+    "runtime/src/kernels/armv7em/store.rs",
+    "runtime/src/kernels/armv7em/winograd/",
     "runtime/src/kernels/host/mod.rs",
     "runtime/src/kernels/host/linear.rs",
     "runtime/src/kernels/host/patch.rs",

@@ -1,0 +1,55 @@
+//! Cortex-M4 and M7: ten instructions for 16 products, and what prepares and finishes them.
+//!
+//! Fitted to counts of an emulated Cortex-M4, layer by layer.
+
+use fourbit::kernels::armv7em::scratch::{blocks, direct_pairs};
+use fourbit::kernels::{Kernel, LinearSpec};
+
+use super::{macs, portable};
+
+/// Per value of a residual add by itself.
+pub(super) const ADD: u64 = 22;
+/// Per value of a residual add in a convolution's epilogue.
+pub(super) const FUSED_ADD: u64 = 13;
+/// Per value that a pool reads.
+pub(super) const POOL: u64 = 5;
+
+/// With `scratch` bytes, `rows` rows at a time: what is prepared is prepared anew for each call.
+pub(super) fn linear(kernel: Kernel, scratch: usize, spec: &LinearSpec, rows: usize) -> u64 {
+    let winograd = (kernel == Kernel::Winograd).then(|| winograd(scratch, spec, rows)).flatten();
+    let direct = if spec.depthwise { None } else { direct(scratch, spec, rows) };
+    winograd.or(direct).unwrap_or_else(|| portable::linear(spec))
+}
+
+/// Pairs of patches meet pairs of channels; `None` where the scratch does not suffice.
+fn direct(scratch: usize, spec: &LinearSpec, rows: usize) -> Option<u64> {
+    let filter = spec.filter;
+    let block = Some(direct_pairs(filter, scratch)).filter(|&pairs| pairs > 0)?;
+    let shape = spec.output.0;
+    let values = (filter.taps * filter.inputs) as u64;
+    let groups = values.div_ceil(4);
+    let pairs = filter.outputs.div_ceil(2) as u64;
+    let patches = (shape.height * shape.width.div_ceil(2)) as u64;
+    let calls = shape.height.div_ceil(rows.max(1)) as u64;
+    let products = patches * pairs * (10 * groups + groups / 4 + 22);
+    let gathers = patches * pairs.div_ceil(block as u64) * 2 * (values * 5 / 2 + 110);
+    let finish = macs(spec) / values.max(1) * 8;
+    let weights = calls * filter.outputs as u64 * (values * 5 / 2 + 100);
+    Some(products + gathers + finish + weights)
+}
+
+/// Pairs of tiles meet pairs of channels at 16 positions; filters are transformed as often as the
+/// scratch makes it necessary. `None` where it does not suffice.
+fn winograd(scratch: usize, spec: &LinearSpec, rows: usize) -> Option<u64> {
+    let (filter, shape) = (spec.filter, spec.output.0);
+    let rows = rows.clamp(1, shape.height.max(1));
+    let tiles = (rows.div_ceil(2) * shape.width.div_ceil(2)).div_ceil(2);
+    let blocks = blocks(filter, tiles, scratch)?;
+    let (inputs, pairs) = (filter.inputs as u64, filter.outputs as u64 / 2);
+    let calls = shape.height.div_ceil(rows) as u64;
+    let times = if blocks.filters > 1 { 1 } else { tiles.div_ceil(blocks.tiles) as u64 };
+    let products = tiles as u64 * pairs * (16 * (inputs / 4 * 10 + 5) + 450);
+    let inputs_in = tiles as u64 * 2 * (56 * inputs + 250);
+    let filters = times * pairs * 2 * inputs * 70;
+    Some(calls * (products + inputs_in + filters + 1500))
+}

@@ -1,0 +1,243 @@
+//! A run of units that take turns, walked through: lines of its rings, distances, bytes, cost.
+//!
+//! Takes the units and how many rows each makes at a time. What may lie over what is known from
+//! the walk: a tensor that grows from its start needs only so much distance below another that is
+//! read from its start that no row is written over a row that is still to be read.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use fourbit::artefact::schedule::{Call, Schedule, Stage};
+use fourbit::kernels::Kernel;
+
+use super::Network;
+use super::place::{Block, Distances, place};
+use crate::graph::TensorId;
+
+/// Trials of the placement within a group, which only estimates.
+const TRIALS: usize = 40;
+
+/// How a unit is executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Way {
+    pub(super) kernel: Kernel,
+    /// Rows at a time; 0 for all.
+    pub(super) rows: usize,
+    pub(super) scratch: usize,
+}
+
+/// A group that was walked through.
+#[derive(Clone, Debug)]
+pub(super) struct Group {
+    /// Its units.
+    pub(super) units: Range<usize>,
+    pub(super) ways: Vec<Way>,
+    /// Lines of the tensors that are rings.
+    pub(super) rings: BTreeMap<TensorId, usize>,
+    /// Sums that lie in the place of an addend: the sum, the addend.
+    pub(super) replaced: Vec<(TensorId, TensorId)>,
+    /// Least distance from the first tensor up to the second, if it is to lie below it.
+    pub(super) distances: BTreeMap<(TensorId, TensorId), i64>,
+    /// Scratch that all its units share.
+    pub(super) scratch: usize,
+    /// Bytes of the arena while it runs, about.
+    pub(super) bytes: usize,
+    /// Instructions.
+    pub(super) cost: u64,
+}
+
+/// The units of a group, and what lives while they run.
+struct Walk<'w, 'n> {
+    net: &'w Network<'n>,
+    units: Range<usize>,
+    nodes: Range<usize>,
+    alive: Vec<TensorId>,
+    schedule: Schedule,
+    stage_of: Vec<usize>,
+    rings: BTreeMap<TensorId, usize>,
+    replaced: Vec<(TensorId, TensorId)>,
+}
+
+impl Group {
+    /// Walks through a group; `None` where it has too many ops or cannot take turns.
+    pub(super) fn new(net: &Network<'_>, units: Range<usize>, ways: Vec<Way>) -> Option<Self> {
+        let mut walk = Walk::new(net, units.clone(), &ways)?;
+        walk.rings = walk.lines();
+        walk.replaced = walk.replaceable();
+        let distances = walk.distances()?;
+        let scratch = ways.iter().map(|way| way.scratch).max().unwrap_or(0);
+        let cost = units
+            .clone()
+            .zip(&ways)
+            .map(|(unit, way)| net.cost(unit, (way.kernel, way.scratch), way.rows))
+            .sum();
+        let (rings, replaced, alive) = (walk.rings, walk.replaced, walk.alive);
+        let mut group = Self { units, ways, rings, replaced, distances, scratch, bytes: 0, cost };
+        group.bytes = group.estimate(net, &alive);
+        Some(group)
+    }
+
+    /// Bytes of a tensor's place.
+    pub(super) fn tensor_bytes(&self, net: &Network<'_>, id: TensorId) -> usize {
+        let info = net.graph.tensors[id].info;
+        let lines = self.rings.get(&id).copied().unwrap_or(info.shape.height);
+        lines * info.shape.row_bytes(info.dtype)
+    }
+
+    /// The arena that the group needs by itself.
+    fn estimate(&self, net: &Network<'_>, alive: &[TensorId]) -> usize {
+        let mut block_of: Vec<usize> = (0..net.graph.tensors.len()).collect();
+        let mut blocks = vec![Block::at_once(0); block_of.len()];
+        for &id in alive {
+            blocks[id].bytes = self.tensor_bytes(net, id);
+        }
+        for &(sum, addend) in &self.replaced {
+            block_of[sum] = block_of[addend];
+            let bytes = blocks[sum].bytes.max(blocks[block_of[addend]].bytes);
+            (blocks[block_of[addend]].bytes, blocks[sum].bytes) = (bytes, 0);
+        }
+        blocks.push(Block::at_once(self.scratch));
+        let distances = Distances::new(&blocks, &block_of, self.distances.iter());
+        place(&blocks, &distances, 0, TRIALS).0
+    }
+}
+
+impl<'w, 'n> Walk<'w, 'n> {
+    fn new(net: &'w Network<'n>, units: Range<usize>, ways: &[Way]) -> Option<Self> {
+        let nodes = net.units[units.start].nodes.start..net.units[units.end - 1].nodes.end;
+        let (mut stages, mut stage_of) = (Vec::new(), Vec::new());
+        for (unit, way) in net.units[units.clone()].iter().zip(ways) {
+            let height = net.height(unit.writes) as u16;
+            if unit.whole && way.rows != 0 {
+                return None;
+            }
+            let step = if way.rows == 0 { height } else { way.rows as u16 };
+            stage_of.push(stages.len());
+            stages.push(Stage { writes: unit.writes as u16, height, step, done: 0, reads: unit.reads });
+            stages.extend((1..unit.nodes.len()).map(|_| Stage::default()));
+        }
+        let schedule = Schedule::new(stages.into_iter())?;
+        let lives = |id: &TensorId| net.stored[*id] && net.lifetimes[*id].meets(&nodes);
+        let alive = (0..net.graph.tensors.len()).filter(lives).collect();
+        let (rings, replaced) = Default::default();
+        Some(Self { net, units, nodes, alive, schedule, stage_of, rings, replaced })
+    }
+
+    /// The calls in their order, each with the schedule before it.
+    fn calls(&self) -> impl Iterator<Item = (Schedule, Call)> + use<> {
+        let mut schedule = self.schedule;
+        std::iter::from_fn(move || {
+            let call = schedule.next_call()?;
+            let before = schedule;
+            schedule.finish(&call);
+            Some((before, call))
+        })
+    }
+
+    /// Lines of the tensors that are made and read here only, and need not be whole.
+    fn lines(&self) -> BTreeMap<TensorId, usize> {
+        let mut lines = BTreeMap::new();
+        for (schedule, call) in self.calls() {
+            let id = usize::from(schedule.stages()[call.stage].writes);
+            let kept = schedule.oldest(id as u16).min(call.rows.start);
+            let most = lines.entry(id).or_insert(0);
+            *most = (*most).max(call.rows.end - kept);
+        }
+        let units = &self.net.units[self.units.clone()];
+        let whole = |id: &TensorId| {
+            let flat = |unit: &&super::Unit| {
+                unit.whole && (unit.writes == *id || usize::from(unit.reads[0].tensor) == *id)
+            };
+            self.leaves(*id) || units.iter().any(|unit| flat(&unit))
+        };
+        lines.retain(|id, lines| !whole(id) && *lines < self.net.height(*id));
+        // A sum that is whole takes the place of its addend, which is whole for it.
+        for unit in units {
+            let stored = !lines.contains_key(&unit.writes);
+            if let (true, Some(&addend)) =
+                (stored, unit.addends.iter().find(|&&id| self.ends_with(id, unit.nodes.end - 1)))
+            {
+                lines.remove(&addend);
+            }
+        }
+        lines
+    }
+
+    /// Whether a tensor is needed after the group.
+    fn leaves(&self, id: TensorId) -> bool {
+        self.net.lifetimes[id].last >= self.nodes.end || id == self.net.graph.output
+    }
+
+    fn ends_with(&self, id: TensorId, node: usize) -> bool {
+        self.net.lifetimes[id].last == node && id != self.net.graph.output
+    }
+
+    /// Sums that may take the place of an addend.
+    fn replaceable(&self) -> Vec<(TensorId, TensorId)> {
+        let ring = |id: TensorId| self.rings.contains_key(&id);
+        let units = self.net.units[self.units.clone()].iter().filter(|unit| !ring(unit.writes));
+        let pairs = units.filter_map(|unit| {
+            let ends = |&&id: &&TensorId| self.ends_with(id, unit.nodes.end - 1) && !ring(id);
+            let choices: Vec<_> = unit.addends.iter().filter(ends).collect();
+            let addend = if self.net.second { choices.last() } else { choices.first() };
+            addend.map(|&&addend| (unit.writes, addend))
+        });
+        pairs.collect()
+    }
+
+    /// The least distance of every two tensors that must keep apart, either way up; `None` where a
+    /// sum's place would be taken too early.
+    fn distances(&self) -> Option<BTreeMap<(TensorId, TensorId), i64>> {
+        let mut distances = BTreeMap::new();
+        for (schedule, call) in self.calls() {
+            let id = usize::from(schedule.stages()[call.stage].writes);
+            let written = self.span(id, call.rows.clone());
+            for &other in self.alive.iter().filter(|&&other| other != id) {
+                let live = self.live(&schedule, &call, (id, other));
+                if live.is_empty() {
+                    continue;
+                }
+                let live = self.span(other, live);
+                for (pair, least) in
+                    [((id, other), written.end - live.start), ((other, id), live.end - written.start)]
+                {
+                    let known = distances.entry(pair).or_insert(i64::MIN);
+                    *known = (*known).max(least);
+                }
+            }
+        }
+        let meets = |&(sum, addend): &(TensorId, TensorId)| {
+            let least = |pair| distances.get(&pair).copied().unwrap_or(i64::MIN);
+            least((sum, addend)) > 0 && least((addend, sum)) > 0
+        };
+        (!self.replaced.iter().any(meets)).then_some(distances)
+    }
+
+    /// The bytes of some rows from the tensor's start; all of them for a ring.
+    fn span(&self, id: TensorId, rows: Range<usize>) -> Range<i64> {
+        let info = self.net.graph.tensors[id].info;
+        let row_bytes = info.shape.row_bytes(info.dtype);
+        let rows = self.rings.get(&id).map_or(rows, |&lines| 0..lines);
+        (rows.start * row_bytes) as i64..(rows.end * row_bytes) as i64
+    }
+
+    /// The rows of `other` that are made and still to be read while a call writes `id`.
+    fn live(&self, schedule: &Schedule, call: &Call, (id, other): (TensorId, TensorId)) -> Range<usize> {
+        let made = match self.net.maker[other] {
+            Some(unit) if self.units.contains(&unit) => {
+                usize::from(schedule.stages()[self.stage_of[unit - self.units.start]].done)
+            }
+            _ => self.net.height(other),
+        };
+        let start = if self.leaves(other) {
+            0
+        } else if self.replaced.contains(&(id, other)) {
+            let mut after = *schedule;
+            after.finish(call);
+            after.oldest(other as u16)
+        } else {
+            schedule.oldest(other as u16)
+        };
+        start.min(made)..made
+    }
+}

@@ -1,0 +1,121 @@
+//! The fastest plan within a limit: which units take turns, a few rows at a time, and how.
+//!
+//! A network is cut into groups. What a group needs and costs depends on nothing outside it but the
+//! tensors that live across it, so the best cut for a limit is found unit by unit.
+
+use std::ops::Range;
+
+use fourbit::artefact::schedule::MAX_GROUP;
+
+use super::Network;
+use super::group::{Group, Way};
+
+/// Rows at a time that are tried; a kernel takes the next multiple of what it likes.
+const ROWS: [usize; 4] = [1, 2, 4, 8];
+
+/// Every group worth a look, by the unit behind its last.
+#[derive(Debug)]
+pub(super) struct Groups {
+    ending: Vec<Vec<Group>>,
+}
+
+impl Groups {
+    /// Groups of one unit, and of several around a unit that needs more than `limit` by itself.
+    pub(super) fn new(net: &Network<'_>, limit: usize) -> Self {
+        let count = net.units.len();
+        let singles: Vec<Vec<Group>> = (0..count).map(|unit| ways(net, unit..unit + 1)).collect();
+        let heavy = |unit: usize| singles[unit].iter().all(|group| group.bytes > limit);
+        let heavy: Vec<bool> = (0..count).map(heavy).collect();
+        let mut ending = vec![Vec::new(); count + 1];
+        for (unit, groups) in singles.into_iter().enumerate() {
+            ending[unit + 1].extend(groups);
+        }
+        for start in 0..count {
+            for end in start + 2..=count {
+                let nodes = net.units[end - 1].nodes.end - net.units[start].nodes.start;
+                if nodes > MAX_GROUP || net.units[end - 1].whole {
+                    break;
+                }
+                if heavy[start..end].contains(&true) {
+                    ending[end].extend(ways(net, start..end));
+                }
+            }
+        }
+        Self { ending }
+    }
+
+    /// Bytes that make a difference, ascending.
+    pub(super) fn limits(&self) -> Vec<usize> {
+        let mut limits: Vec<usize> = self.ending.iter().flatten().map(|group| group.bytes).collect();
+        limits.sort_unstable();
+        limits.dedup();
+        limits
+    }
+
+    /// The cheapest cut of which no group needs more than `limit`, and its cost.
+    pub(super) fn cut(&self, limit: usize) -> Option<(u64, Vec<&Group>)> {
+        let mut best: Vec<Option<(u64, &Group)>> = vec![None; self.ending.len()];
+        let total = |best: &[Option<(u64, &Group)>], end: usize| match end {
+            0 => Some(0),
+            _ => best[end].map(|(cost, _)| cost),
+        };
+        for end in 1..self.ending.len() {
+            for group in self.ending[end].iter().filter(|group| group.bytes <= limit) {
+                let Some(before) = total(&best, group.units.start) else { continue };
+                let cost = before + group.cost;
+                if best[end].is_none_or(|(known, _)| cost < known) {
+                    best[end] = Some((cost, group));
+                }
+            }
+        }
+        let mut end = self.ending.len() - 1;
+        let cost = total(&best, end)?;
+        let mut groups = Vec::new();
+        while end > 0 {
+            let (_, group) = best[end]?;
+            groups.push(group);
+            end = group.units.start;
+        }
+        groups.reverse();
+        Some((cost, groups))
+    }
+}
+
+/// The ways to run some units as one group, without those that another undercuts in both bytes
+/// and cost.
+fn ways(net: &Network<'_>, units: Range<usize>) -> Vec<Group> {
+    let mut caps: Vec<usize> = net.units[units.clone()]
+        .iter()
+        .flat_map(|unit| unit.kernels.iter().map(|&(_, bytes)| bytes))
+        .collect();
+    caps.sort_unstable();
+    caps.dedup();
+    let single = units.len() == 1;
+    let rows: Vec<usize> = ROWS.into_iter().filter(|_| !(single && net.units[units.start].whole)).collect();
+    let rows = if single { [rows, vec![0]].concat() } else { rows };
+    let mut found: Vec<Group> = Vec::new();
+    for rows in rows {
+        for &cap in &caps {
+            let ways: Option<Vec<Way>> = units.clone().map(|unit| way(net, unit, rows, cap)).collect();
+            let Some(group) = ways.and_then(|ways| Group::new(net, units.clone(), ways)) else { continue };
+            if found.iter().any(|known| known.bytes <= group.bytes && known.cost <= group.cost) {
+                continue;
+            }
+            found.retain(|known| known.bytes < group.bytes || known.cost < group.cost);
+            found.push(group);
+        }
+    }
+    found
+}
+
+/// The cheapest kernel of a unit with so much scratch; `None` where none does with it.
+fn way(net: &Network<'_>, unit: usize, rows: usize, cap: usize) -> Option<Way> {
+    let kernels = net.units[unit].kernels.iter().filter(|&&(_, scratch)| scratch <= cap);
+    let ways = kernels.map(|&(kernel, scratch)| {
+        let rows = rows.next_multiple_of(kernel.rows());
+        // A choice counts rows in a byte, and all rows are no number.
+        let all = net.units[unit].whole || rows >= net.height(net.units[unit].writes) || rows > 255;
+        Way { kernel, rows: if all { 0 } else { rows }, scratch }
+    });
+    ways.min_by_key(|way| (net.cost(unit, (way.kernel, way.scratch), way.rows), way.scratch))
+}

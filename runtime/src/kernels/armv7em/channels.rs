@@ -1,0 +1,142 @@
+//! What an output channel's sum is finished with, ready for SMMLA.
+//!
+//! A rescale by `m / 2^s` with `s >= 33`, the zero point included, is the upper half of
+//! `acc * m + (addend << 32)`, shifted right by `s - 32`, with `addend = 2^(s-33) + (zp << (s-32))`.
+#![allow(unsafe_code)]
+
+use super::dot::Sums;
+use crate::kernels::args::Epilogue;
+use crate::requant::Rescale;
+
+/// Words of two neighbouring channels: bias, multiplier, addend and shift of each.
+pub(super) type Pair = [u32; 8];
+
+/// The addend and the shift of a rescale; `None` where SMMLA cannot make it exactly.
+pub(super) fn smmla(rescale: Rescale, zero_point: i32) -> Option<(i32, u32)> {
+    // Above 54 the addend of the largest zero point leaves the word.
+    let shift = u32::from(rescale.shift);
+    if !(33..=54).contains(&shift) {
+        return None;
+    }
+    Some(((1 << (shift - 33)) + (zero_point << (shift - 32)), shift - 32))
+}
+
+/// Largest magnitude of a bias that is taken four times: with the sum of 576 products of 8-bit
+/// values it stays below 2^29.
+const QUARTER: u32 = (1 << 29) - (1 << 25);
+
+/// Fills the table for sums that are `1 << quarters` times too large; false where a channel's
+/// rescale or bias cannot be made so. A channel behind the last gives 0.
+pub(super) fn prepare(table: &mut [Pair], epilogue: &Epilogue<'_>, zero_point: i32, quarters: u8) -> bool {
+    let outputs = epilogue.shift.len();
+    let words = table.as_flattened_mut().as_chunks_mut::<4>().0;
+    words.fill([0; 4]);
+    for (output, words) in words.iter_mut().take(outputs).enumerate() {
+        let rescale = epilogue.rescale(output);
+        let rescale = Rescale { shift: rescale.shift.saturating_add(quarters), ..rescale };
+        let Some((addend, shift)) = smmla(rescale, zero_point) else { return false };
+        let bias = epilogue.bias(output);
+        if quarters > 0 && bias.unsigned_abs() > QUARTER {
+            return false;
+        }
+        *words = [(bias << quarters) as u32, rescale.multiplier as u32, addend as u32, shift];
+    }
+    true
+}
+
+/// Sums of pairs of channels, without their biases, to values that are not clamped yet, in place;
+/// as many as both slices have.
+pub(super) fn rescale(sums: &mut [Sums], table: &[Pair]) {
+    let count = sums.len().min(table.len());
+    let sums = sums.get_mut(..count).unwrap_or_default();
+    #[cfg(target_arch = "arm")]
+    if !sums.is_empty() {
+        let ends = sums.as_mut_ptr_range();
+        // SAFETY: `sums` has an element, and `table` one for each.
+        unsafe { arm::rescale(ends.start, table.as_ptr(), ends.end) }
+    }
+    #[cfg(not(target_arch = "arm"))]
+    for (sums, pair) in sums.iter_mut().zip(table) {
+        for (i, sum) in sums.iter_mut().enumerate() {
+            *sum = rescaled(*sum, pair, i % 2);
+        }
+    }
+}
+
+/// A sum without its bias to a value that is not clamped yet; the first or the second channel's.
+#[cfg(not(target_arch = "arm"))]
+pub(super) fn rescaled(sum: u32, pair: &Pair, second: usize) -> u32 {
+    let [bias, multiplier, addend, shift] = [0, 1, 2, 3].map(|i| pair[4 * second + i]);
+    let high = super::dsp::multiply_high_add(sum.wrapping_add(bias) as i32, multiplier as i32, addend as i32);
+    (high >> shift) as u32
+}
+
+#[cfg(target_arch = "arm")]
+mod arm {
+    use core::arch::naked_asm;
+
+    use super::{Pair, Sums};
+
+    /// # Safety
+    ///
+    /// `sums..end` are one or more elements, `table` as many.
+    #[unsafe(naked)]
+    pub(super) unsafe extern "C" fn rescale(sums: *mut Sums, table: *const Pair, end: *mut Sums) {
+        naked_asm!(
+            "push {{r4-r10, lr}}
+            1:
+            ldm r0, {{r3-r6}}
+            ldm r1!, {{r7-r10}}
+            add r3, r3, r7
+            add r5, r5, r7
+            smmla r3, r3, r8, r9
+            smmla r5, r5, r8, r9
+            asr r3, r3, r10
+            asr r5, r5, r10
+            ldm r1!, {{r7-r10}}
+            add r4, r4, r7
+            add r6, r6, r7
+            smmla r4, r4, r8, r9
+            smmla r6, r6, r8, r9
+            asr r4, r4, r10
+            asr r6, r6, r10
+            stm r0!, {{r3-r6}}
+            cmp r0, r2
+            bne 1b
+            pop {{r4-r10, pc}}",
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_of_a_rescale() {
+        // 3 * 2^30 / 2^33 = 0.375, 4 * 2^30 / 2^33 = 0.5, a tie; zero point -5.
+        let epilogue = Epilogue {
+            bias: &[1, 0, 0, 0],
+            multiplier: &(1i32 << 30).to_le_bytes(),
+            shift: &[33],
+            min: -128,
+            max: 127,
+        };
+        let values = |quarters, sums: [i32; 4]| {
+            let (mut table, mut sums) = ([[0; 8]; 1], [sums.map(|sum| sum as u32)]);
+            assert!(prepare(&mut table, &epilogue, -5, quarters));
+            rescale(&mut sums, &table);
+            sums[0].map(|value| value as i32)
+        };
+        assert_eq!(values(0, [2, 9, 3, 9]), [-5, 0, -4, 0]);
+        assert_eq!(values(0, [-5, 9, -6, 9]), [-5, 0, -6, 0]);
+        assert_eq!(values(2, [12, 9, 11, 9]), [-4, 0, -5, 0]);
+    }
+
+    #[test]
+    fn what_smmla_cannot_make() {
+        let rescale = |shift| Rescale { multiplier: 1 << 30, shift };
+        assert_eq!([32, 55].map(|shift| smmla(rescale(shift), 0)), [None, None]);
+        assert_eq!(smmla(rescale(54), -128), Some(((1 << 21) - (128 << 22), 22)));
+    }
+}

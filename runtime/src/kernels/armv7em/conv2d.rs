@@ -1,0 +1,81 @@
+//! Direct convolution and matrix products: a filter's rows and the patches of two neighbouring
+//! positions become vectors of lanes in scratch, and every pair of rows meets the pair of patches.
+
+use core::ops::Range;
+
+use super::family::words;
+use super::scratch::direct_pairs;
+use super::store::Store;
+use super::{channels, dot, patch, weights};
+use crate::kernels::args::{Conv2d, ConvAdd, TensorMut};
+
+/// Fills the rows of `out`; false, and nothing done, where the scratch is too small.
+pub(super) fn conv2d(
+    op: &Conv2d<'_>,
+    add: Option<&ConvAdd<'_>>,
+    rows: Range<usize>,
+    scratch: &mut [u8],
+    out: &mut TensorMut<'_>,
+) -> bool {
+    run(op, add, rows, scratch, out).is_some()
+}
+
+#[inline(never)]
+fn run(
+    op: &Conv2d<'_>,
+    add: Option<&ConvAdd<'_>>,
+    rows: Range<usize>,
+    scratch: &mut [u8],
+    out: &mut TensorMut<'_>,
+) -> Option<()> {
+    let filter = op.filter.shape;
+    let groups = (filter.taps * filter.inputs).div_ceil(dot::GROUP);
+    let block = direct_pairs(filter, scratch.len());
+    let pairs = filter.outputs.div_ceil(2);
+    let (bytes, scratch) = scratch.split_at_mut_checked(4 * groups)?;
+    let (spare, scratch) = scratch.split_at_mut_checked(4 * pairs.div_ceil(2))?;
+    let (table, scratch) = words(scratch).split_at_mut_checked(8 * pairs)?;
+    let (x, scratch) = scratch.split_at_mut_checked(dot::GROUP * groups)?;
+    let (sums, scratch) = scratch.split_at_mut_checked(dot::GROUP * block)?;
+    let (table, sums) = (table.as_chunks_mut().0, sums.as_chunks_mut().0);
+    if sums.is_empty() || x.is_empty() {
+        return None;
+    }
+    if op.window.kernel[0] > patch::ROWS {
+        return None;
+    }
+    let store = Store::new(op, add, out)?;
+    let zero_point = add.map_or(out.zero_point, |add| add.zero_point);
+    if !channels::prepare(table, &op.epilogue, zero_point, 0) {
+        return None;
+    }
+    let table: &[channels::Pair] = table;
+    let pixel = out.dtype.row_bytes(filter.outputs);
+    let (shape, other_pixel) = (out.shape, add.map_or(0, |add| add.other.dtype.row_bytes(filter.outputs)));
+    for first in (0..pairs).step_by(block.max(1)) {
+        let filled = scratch.chunks_exact_mut(x.len().max(1)).zip(first..pairs).take(block);
+        for (to, pair) in filled {
+            weights::pair(&op.filter, pair, to);
+        }
+        let sums = sums.get_mut(..block.min(pairs - first)).unwrap_or(&mut []);
+        for y in rows.clone() {
+            let other = add.map_or(&[][..], |add| add.other.row(shape, y));
+            let row = out.row(y);
+            let input = patch::Rows::new(op, y)?;
+            for column in (0..shape.width).step_by(2) {
+                input.gather(column, bytes, x, 0);
+                if column + 1 < shape.width {
+                    input.gather(column + 1, bytes, x, 1);
+                }
+                dot::with_each(x, scratch, sums);
+                let (_, pixels) = row.split_at_mut_checked(column * pixel)?;
+                let (one, rest) = pixels.split_at_mut_checked(pixel)?;
+                let two = rest.get_mut(..pixel).unwrap_or(spare);
+                let others = [column, column + 1]
+                    .map(|x| other.get(x * other_pixel..(x + 1) * other_pixel).unwrap_or(&[]));
+                store.pixels(sums, table.get(first..).unwrap_or_default(), first, [one, two], others);
+            }
+        }
+    }
+    Some(())
+}

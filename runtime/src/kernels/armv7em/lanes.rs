@@ -1,0 +1,152 @@
+//! Stored values to 16-bit lanes, in the order that [`dot`](super::dot) multiplies them in.
+//!
+//! Vector `vector` (0 or 1) of an interleaved pair is written, the other stays as it is.
+#![allow(unsafe_code)]
+
+use super::dot::GROUP;
+use super::dsp::{high_lanes, low_lanes, sub16};
+
+/// How packed nibbles are read: xor, then what each value is less.
+#[derive(Clone, Copy)]
+pub(super) struct Nibbles {
+    flip: u32,
+    less: u32,
+}
+
+/// 0..=15.
+pub(super) const UNSIGNED: Nibbles = Nibbles { flip: 0, less: 0 };
+/// Two's complement.
+pub(super) const SIGNED: Nibbles = Nibbles { flip: 0x8888_8888, less: 0x0008_0008 };
+
+impl Nibbles {
+    /// Eight packed values as four words of lanes, the cheapest way: `k` and `k + 4` in word `k`.
+    #[inline(always)]
+    pub(super) fn nearest(self, packed: [u8; 4]) -> [u32; 4] {
+        const EACH: u32 = 0x000F_000F;
+        let word = u32::from_le_bytes(packed) ^ self.flip;
+        let [a, b, c, d] = [word & EACH, word >> 4 & EACH, word >> 8 & EACH, word >> 12 & EACH];
+        let less = self.less;
+        [sub16(a, less), sub16(b, less), sub16(c, less), sub16(d, less)]
+    }
+
+    /// Eight packed values as four words of lanes: 0 and 2, 1 and 3, 4 and 6, 5 and 7.
+    #[inline(always)]
+    pub(super) fn lanes(self, packed: [u8; 4]) -> [u32; 4] {
+        const EACH: u32 = 0x000F_000F;
+        let word = u32::from_le_bytes(packed) ^ self.flip;
+        let [a, b, c, d] = [word & EACH, word >> 4 & EACH, word >> 8 & EACH, word >> 12 & EACH];
+        let less = self.less;
+        [
+            sub16(low_lanes(a, c), less),
+            sub16(low_lanes(b, d), less),
+            sub16(high_lanes(a, c), less),
+            sub16(high_lanes(b, d), less),
+        ]
+    }
+}
+
+/// Bytes, four a group; each lane is the byte plus the lane of `plus`. What is no whole group is
+/// left out.
+#[inline(never)]
+pub(super) fn bytes(from: &[u8], plus: u32, to: &mut [u32], vector: usize) {
+    #[cfg(target_arch = "arm")]
+    {
+        let count = (from.len() / 4).min(to.len() / GROUP);
+        if count > 0 {
+            let end = from.get(..4 * count).unwrap_or_default().as_ptr_range();
+            // SAFETY: there is a word, and a group for each; the vector's first word is 0 or 1.
+            unsafe { arm::bytes(end.start, to.as_mut_ptr().add(vector & 1), plus, end.end) }
+        }
+    }
+    #[cfg(not(target_arch = "arm"))]
+    for (bytes, group) in from.as_chunks().0.iter().zip(to.as_chunks_mut::<GROUP>().0) {
+        let word = u32::from_le_bytes(*bytes);
+        group[vector & 1] = super::dsp::add_even_bytes(plus, word);
+        group[(vector & 1) + 2] = super::dsp::add_odd_bytes(plus, word);
+    }
+}
+
+#[cfg(target_arch = "arm")]
+mod arm {
+    use core::arch::naked_asm;
+
+    /// # Safety
+    ///
+    /// `from..end` are one or more words, `to` names words 0 and 2 of a group for each.
+    #[unsafe(naked)]
+    pub(super) unsafe extern "C" fn bytes(from: *const u8, to: *mut u32, plus: u32, end: *const u8) {
+        naked_asm!(
+            "push {{r4, lr}}
+            1:
+            ldr r4, [r0], #4
+            sxtab16 r12, r2, r4, ror #8
+            sxtab16 r4, r2, r4
+            str r12, [r1, #8]
+            str r4, [r1], #16
+            cmp r0, r3
+            bne 1b
+            pop {{r4, pc}}",
+        )
+    }
+}
+
+/// Packed nibbles, eight to two groups. What is no two whole groups is left out.
+#[inline(never)]
+pub(super) fn nibbles(from: &[u8], kind: Nibbles, to: &mut [u32], vector: usize) {
+    for (packed, groups) in from.as_chunks().0.iter().zip(to.as_chunks_mut::<{ 2 * GROUP }>().0) {
+        let [a, b, c, d] = kind.lanes(*packed);
+        groups[vector & 1] = a;
+        groups[(vector & 1) + 2] = b;
+        groups[(vector & 1) + 4] = c;
+        groups[(vector & 1) + 6] = d;
+    }
+}
+
+/// Value `i` of the vector.
+#[inline(never)]
+pub(super) fn set(to: &mut [u32], vector: usize, i: usize, value: i32) {
+    let high = i & 2 != 0;
+    if let Some(word) = to.get_mut(i / GROUP * GROUP + 2 * (i & 1) + vector) {
+        let lane = value as u32 & 0xFFFF;
+        *word = if high { (*word & 0xFFFF) | (lane << 16) } else { (*word & 0xFFFF_0000) | lane };
+    }
+}
+
+/// Zeros.
+#[inline(never)]
+pub(super) fn clear(to: &mut [u32], vector: usize) {
+    for group in to.as_chunks_mut::<GROUP>().0 {
+        group[vector & 1] = 0;
+        group[(vector & 1) + 2] = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_gives_one_order() {
+        let values = [-7, 1, 2, -3, 4, 5, -6, 7];
+        let (mut one, mut two, mut three) = ([0; 8], [0; 8], [0; 8]);
+        for (i, value) in values.into_iter().enumerate() {
+            set(&mut one, 1, i, value);
+        }
+        bytes(&values.map(|v| (v + 3) as u8), crate::kernels::armv7em::dsp::both(-3), &mut two, 1);
+        let mut packed = [0; 4];
+        for (i, value) in values.into_iter().enumerate() {
+            crate::int4::set(&mut packed, i, value);
+        }
+        nibbles(&packed, SIGNED, &mut three, 1);
+        assert_eq!(one, [0, 0x0002_FFF9, 0, 0xFFFD_0001, 0, 0xFFFA_0004, 0, 0x0007_0005]);
+        assert_eq!((one, one), (two, three));
+        clear(&mut one, 1);
+        assert_eq!(one, [0; 8]);
+    }
+
+    #[test]
+    fn unsigned_nibbles_have_no_sign() {
+        let [a, ..] = UNSIGNED.lanes([0xFF, 0x0F, 0, 0]);
+        assert_eq!(a, 0x000F_000F);
+    }
+}

@@ -1,0 +1,235 @@
+//! Rescaled sums to stored values: the clamp and the residual add, two neighbouring channels at a
+//! time.
+#![allow(unsafe_code)]
+
+use super::channels::{self, Pair, smmla};
+use super::dot::Sums;
+use super::dsp::{
+    multiply_high_add, multiply_round, multiply_round_add, saturate_u4, saturate8, shift_left, shift_right,
+};
+#[cfg(target_arch = "arm")]
+use super::put;
+use crate::kernels::args::{Addend, Conv2d, ConvAdd, TensorMut};
+use crate::requant::Rescale;
+use crate::shape::DType;
+
+/// Where an output pixel lies in the output, and in the other addend: offsets of its first channel.
+pub(super) type Place = [u32; 2];
+/// A tile's four pixels, row by row.
+pub(super) type Places = [Place; 4];
+/// An offset that is in no tensor.
+pub(super) const NOWHERE: u32 = u32::MAX;
+
+/// How an operation's values are stored.
+#[derive(Clone, Copy)]
+pub(super) struct Store {
+    /// Int8 over its whole range, or a ReLU's, before an add and after it.
+    whole: bool,
+    /// The storage has 8 bits.
+    bytes: bool,
+    /// The convolution's clamp.
+    clamp: Clamp,
+    add: Option<After>,
+}
+
+/// A residual add of what has the output's bits.
+#[derive(Clone, Copy)]
+struct After {
+    sum: Sum,
+    /// The sum's clamp.
+    clamp: Clamp,
+    /// Whether nibbles of the other addend have a sign.
+    signed: bool,
+}
+
+/// The smallest and the largest result, or all of 0..=15.
+#[derive(Clone, Copy)]
+pub(super) struct Clamp {
+    min: i32,
+    max: i32,
+    relu: bool,
+}
+
+/// A residual add by SMMULR and SMMLA: each addend is shifted up so that its rescale ends at bit 32.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(super) struct Sum {
+    zero: i32,
+    up: u32,
+    multiplier: i32,
+    other_zero: i32,
+    other_up: u32,
+    other_multiplier: i32,
+    out_multiplier: i32,
+    addend: i32,
+    shift: u32,
+}
+
+impl Store {
+    /// What suits an operation; `None` where nothing here does.
+    pub(super) fn new(op: &Conv2d<'_>, add: Option<&ConvAdd<'_>>, out: &TensorMut<'_>) -> Option<Self> {
+        let clamp = Clamp::new(op.epilogue.min, op.epilogue.max);
+        let bytes = out.dtype == DType::I8;
+        let after = match add {
+            None => None,
+            Some(add) => {
+                let sum = Sum::new(add.zero_point, add.rescale, &add.other, add.out, out.zero_point)?;
+                let signed = add.other.dtype == DType::S4;
+                Some(After { sum, clamp: Clamp::new(add.min, add.max), signed })
+            }
+        };
+        let bits = add.map_or(out.dtype.bits(), |add| add.other.dtype.bits());
+        let whole = bytes && clamp.is_int8() && after.is_none_or(|after| after.clamp.is_int8());
+        let suits = op.filter.shape.outputs.is_multiple_of(2) && bits == out.dtype.bits();
+        suits.then_some(Self { whole, bytes, clamp, add: after })
+    }
+
+    /// Rescales and stores channels `2 * first` and on of two pixels, the first of `table`. `to` are
+    /// the pixels' bytes, `other` those of the other addend: empty where it lies in `to`.
+    pub(super) fn pixels(
+        &self,
+        sums: &mut [Sums],
+        table: &[Pair],
+        first: usize,
+        to: [&mut [u8]; 2],
+        other: [&[u8]; 2],
+    ) {
+        let skip = first * self.step();
+        let [one, two] = to;
+        let (one, two) = (one.get_mut(skip..).unwrap_or_default(), two.get_mut(skip..).unwrap_or_default());
+        #[cfg(target_arch = "arm")]
+        if self.whole && self.add.is_none() {
+            return put::pixels(sums, table, [one, two]);
+        }
+        channels::rescale(sums, table);
+        for (to, other, at) in [(one, other[0], 0), (two, other[1], 2)] {
+            let pairs = to.chunks_exact_mut(self.step().max(1)).zip(&*sums);
+            for (i, (to, values)) in pairs.enumerate() {
+                self.put(to, other.get(skip + i * self.step()..), values[at & 3], values[(at + 1) & 3]);
+            }
+        }
+    }
+
+    /// Stores channels `2 * index` and the next of eight pixels where `places` says.
+    ///
+    /// # Safety
+    ///
+    /// Every pixel at a place but `NOWHERE` lies inside `out`, its other addend inside `other`.
+    pub(super) unsafe fn tiles(
+        &self,
+        values: &[Sums; 4],
+        index: usize,
+        places: &[Places; 2],
+        out: &mut [u8],
+        other: Option<&[u8]>,
+    ) {
+        let skip = index * self.step();
+        #[cfg(target_arch = "arm")]
+        if self.whole {
+            // SAFETY: the caller's promise; a pixel has two bytes for every pair of channels.
+            return match &self.add {
+                None => unsafe { put::tiles(values, places, skip, out) },
+                Some(add) => unsafe { put::tiles_add(values, places, skip, &add.sum, out, other) },
+            };
+        }
+        let values = values.as_flattened().as_chunks::<2>().0;
+        for (value, [to, from]) in values.iter().zip(places.as_flattened()) {
+            if *to != NOWHERE
+                && let Some(to) = out.get_mut(*to as usize + skip..)
+            {
+                self.put(to, other.and_then(|other| other.get(*from as usize + skip..)), value[0], value[1]);
+            }
+        }
+    }
+
+    /// Bytes that two neighbouring channels take.
+    fn step(&self) -> usize {
+        if self.bytes { 2 } else { 1 }
+    }
+
+    /// Stores two values; the other addend lies at the start of `other`, or in `to`.
+    fn put(&self, to: &mut [u8], other: Option<&[u8]>, one: u32, two: u32) {
+        let (mut one, mut two) = (self.clamp.apply(one as i32), self.clamp.apply(two as i32));
+        if let Some(add) = &self.add {
+            let from = other.filter(|other| !other.is_empty()).unwrap_or(to);
+            let first = from.first().copied().unwrap_or(0);
+            let (a, b) = if self.bytes {
+                let second = from.get(1).copied().unwrap_or(0);
+                (i32::from(first as i8), i32::from(second as i8))
+            } else {
+                let sign = if add.signed { 8 } else { 0 };
+                ((i32::from(first & 0x0F) ^ sign) - sign, (i32::from(first >> 4) ^ sign) - sign)
+            };
+            one = add.clamp.apply(add.sum.apply(one, a));
+            two = add.clamp.apply(add.sum.apply(two, b));
+        }
+        if self.bytes {
+            write(to, [one as u8, two as u8]);
+        } else {
+            write(to, [(one & 0x0F) as u8 | (two << 4) as u8]);
+        }
+    }
+}
+
+#[inline(always)]
+fn write<const N: usize>(to: &mut [u8], bytes: [u8; N]) {
+    if let Some(to) = to.first_chunk_mut() {
+        *to = bytes;
+    }
+}
+
+impl Clamp {
+    pub(super) fn new(min: i8, max: i8) -> Self {
+        Self { min: i32::from(min), max: i32::from(max), relu: (min, max) == (0, 15) }
+    }
+
+    fn is_int8(self) -> bool {
+        (self.min, self.max) == (-128, 127)
+    }
+
+    #[inline(always)]
+    pub(super) fn apply(self, value: i32) -> i32 {
+        if self.relu { saturate_u4(value) } else { value.max(self.min).min(self.max) }
+    }
+
+    /// For results of 8 bits.
+    #[inline(always)]
+    pub(super) fn apply8(self, value: i32) -> u8 {
+        saturate8(value).max(self.min).min(self.max) as u8
+    }
+}
+
+impl Sum {
+    /// `None` where a rescale does not suit SMMULR or SMMLA.
+    pub(super) fn new(
+        zero: i32,
+        rescale: Rescale,
+        other: &Addend<'_>,
+        out: Rescale,
+        zero_point: i32,
+    ) -> Option<Self> {
+        let (addend, shift) = smmla(out, zero_point)?;
+        Some(Self {
+            zero,
+            up: 32u32.checked_sub(rescale.shift.into())?,
+            multiplier: rescale.multiplier,
+            other_zero: other.zero_point,
+            other_up: 32u32.checked_sub(other.rescale.shift.into())?,
+            other_multiplier: other.rescale.multiplier,
+            out_multiplier: out.multiplier,
+            addend,
+            shift,
+        })
+    }
+
+    /// The sum of two stored values, not clamped yet. `|value - zero| < 2^(shift-1)`, the
+    /// precondition of a rescale, keeps the shifted values in a word.
+    #[inline(always)]
+    pub(super) fn apply(&self, value: i32, other: i32) -> i32 {
+        let value = shift_left(value - self.zero, self.up);
+        let other = shift_left(other - self.other_zero, self.other_up);
+        let sum = multiply_round(value, self.multiplier);
+        let sum = multiply_round_add(other, self.other_multiplier, sum);
+        shift_right(multiply_high_add(sum, self.out_multiplier, self.addend), self.shift)
+    }
+}

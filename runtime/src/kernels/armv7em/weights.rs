@@ -1,0 +1,40 @@
+//! Filters as lanes: two output channels at a time, interleaved as [`dot`](super::dot) takes them.
+
+use super::lanes::{self, SIGNED};
+use crate::kernels::args::Filter;
+use crate::layout::{Layout, WeightBits};
+
+/// Writes output channels `2 * pair` and the next: whole groups, the last one filled up with
+/// zeros, and zeros for a channel behind the last.
+pub(super) fn pair(filter: &Filter<'_>, pair: usize, to: &mut [u32]) {
+    row(filter, 2 * pair, to, 0);
+    row(filter, 2 * pair + 1, to, 1);
+}
+
+fn row(filter: &Filter<'_>, output: usize, to: &mut [u32], vector: usize) {
+    let shape = filter.shape;
+    let values = shape.taps * shape.inputs;
+    if output >= shape.outputs {
+        return lanes::clear(to, vector);
+    }
+    let bytes = filter.bits.row_bytes(values);
+    let stored = filter.data.get(output * bytes..(output + 1) * bytes).unwrap_or_default();
+    // How many values are written in whole words; the others go one by one.
+    let whole = match (filter.layout, filter.bits) {
+        (Layout::OutputMajor, WeightBits::Eight) => values / 4 * 4,
+        (Layout::OutputMajor, WeightBits::Four) => values / 8 * 8,
+        _ => 0,
+    };
+    if whole < values {
+        lanes::clear(to, vector);
+    }
+    if whole > 0 {
+        match filter.bits {
+            WeightBits::Eight => lanes::bytes(stored, 0, to, vector),
+            WeightBits::Four => lanes::nibbles(stored, SIGNED, to, vector),
+        }
+    }
+    for i in whole..values {
+        lanes::set(to, vector, i, filter.get(output, i / shape.inputs.max(1), i % shape.inputs.max(1)));
+    }
+}
