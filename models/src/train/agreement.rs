@@ -113,6 +113,14 @@ impl Sides<'_> {
         self.graph.tensors[id].range.expect("a compiled network has every range").scale()
     }
 
+    /// What the artefact's operations write, in its order, which the compiler chooses.
+    fn executed(&self) -> Vec<TensorId> {
+        let artefact = self.simulator.artefact();
+        let names = (0..artefact.op_count()).filter_map(|op| Some(artefact.name(&artefact.op(op)?)));
+        let node = |name: &str| self.graph.nodes.iter().find(|node| node.name == name);
+        names.filter_map(|name| Some(node(name)?.output)).collect()
+    }
+
     /// Every layer on the first images.
     fn layers(&self, images: &Images) -> Result<Vec<LayerAgreement>, SimulateError> {
         let count = images.len().min(LAYER_IMAGES);
@@ -132,14 +140,15 @@ impl Sides<'_> {
 
     /// Every layer on some images.
     fn batch(&self, images: &Images, indices: &[usize]) -> Result<Vec<LayerAgreement>, SimulateError> {
+        let executed = self.executed();
         // Per tensor, what the runtime has, in steps from the real zero.
         let mut steps: Vec<Vec<i32>> = vec![Vec::new(); self.graph.tensors.len()];
         for &index in indices {
             let pixels = images.image(index);
             steps[self.graph.input].extend(pixels.iter().map(|&pixel| i32::from(pixel)));
             let outputs = self.simulator.activations(&simulate::values(pixels))?;
-            for (node, output) in self.graph.nodes.iter().zip(outputs) {
-                steps[node.output].extend(output);
+            for (id, output) in executed.iter().zip(outputs) {
+                steps[*id].extend(output);
             }
         }
         let real = |&id: &TensorId| {
