@@ -29,6 +29,7 @@ mod place;
 mod post_training;
 mod process;
 mod quantize;
+mod ram;
 mod report;
 mod run;
 mod runner;
