@@ -17,7 +17,7 @@ use DType::{I8, S4, U4};
 use WeightBits::{Eight, Four};
 
 /// Bytes with which the second network's operations must take turns.
-const WINDOW_BYTES: usize = 100;
+const WINDOW_BYTES: usize = 72;
 
 /// Name and bytes of each.
 pub(crate) fn files() -> [(&'static str, Vec<u8>); 2] {
