@@ -47,9 +47,12 @@ fn winograd(scratch: usize, spec: &LinearSpec, rows: usize) -> Option<u64> {
     let blocks = blocks(filter, tiles, scratch)?;
     let (inputs, pairs) = (filter.inputs as u64, filter.outputs as u64 / 2);
     let calls = shape.height.div_ceil(rows) as u64;
-    let times = if blocks.filters > 1 { 1 } else { tiles.div_ceil(blocks.tiles) as u64 };
+    let (by_tiles, by_filters) = match blocks.filters {
+        1 => (tiles.div_ceil(blocks.tiles) as u64, 1),
+        kept => (1, pairs.div_ceil(kept as u64)),
+    };
     let products = tiles as u64 * pairs * (16 * (inputs / 4 * 10 + 5) + 450);
-    let inputs_in = tiles as u64 * 2 * (56 * inputs + 250);
-    let filters = times * pairs * 2 * inputs * 70;
+    let inputs_in = by_filters * tiles as u64 * 2 * (56 * inputs + 500);
+    let filters = by_tiles * pairs * 2 * inputs * 66;
     Some(calls * (products + inputs_in + filters + 1500))
 }

@@ -13,9 +13,9 @@ pub(super) type Pair = [u32; 8];
 
 /// The addend and the shift of a rescale; `None` where SMMLA cannot make it exactly.
 pub(super) fn smmla(rescale: Rescale, zero_point: i32) -> Option<(i32, u32)> {
-    // Above 54 the addend of the largest zero point leaves the word.
     let shift = u32::from(rescale.shift);
-    if !(33..=54).contains(&shift) {
+    // The product's upper half is below 2^30: an addend below that keeps the sum in the word.
+    if !(33..=62).contains(&shift) || zero_point.unsigned_abs() > 1 << 29 >> (shift - 32) {
         return None;
     }
     Some(((1 << (shift - 33)) + (zero_point << (shift - 32)), shift - 32))
@@ -136,7 +136,9 @@ mod tests {
     #[test]
     fn what_smmla_cannot_make() {
         let rescale = |shift| Rescale { multiplier: 1 << 30, shift };
-        assert_eq!([32, 55].map(|shift| smmla(rescale(shift), 0)), [None, None]);
+        assert_eq!([32, 63].map(|shift| smmla(rescale(shift), 0)), [None, None]);
+        assert_eq!(smmla(rescale(55), -128), None);
+        assert_eq!(smmla(rescale(62), 0), Some((1 << 29, 30)));
         assert_eq!(smmla(rescale(54), -128), Some(((1 << 21) - (128 << 22), 22)));
     }
 }

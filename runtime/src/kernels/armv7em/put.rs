@@ -9,13 +9,18 @@ use super::store::{Places, Sum};
 
 /// Rescales the sums of two pixels and stores them saturated: as many pairs of channels as all
 /// slices have.
-pub(super) fn pixels(sums: &[Sums], table: &[Pair], to: [&mut [u8]; 2]) {
+///
+/// Values below `least` become that.
+pub(super) fn pixels(sums: &[Sums], table: &[Pair], least: i32, to: [&mut [u8]; 2]) {
     let [one, two] = to;
     let count = sums.len().min(table.len()).min(one.len() / 2).min(two.len() / 2);
     let ends = sums.get(..count).unwrap_or_default().as_ptr_range();
     if count > 0 {
         // SAFETY: there is a sum, and for every one a pair of channels and two bytes of each pixel.
-        unsafe { pixels_of(ends.start, table.as_ptr(), one.as_mut_ptr(), two.as_mut_ptr(), ends.end) }
+        unsafe {
+            let of = if least == -128 { pixels_of::<0> } else { pixels_of::<1> };
+            of(ends.start, table.as_ptr(), one.as_mut_ptr(), two.as_mut_ptr(), ends.end, least)
+        }
     }
 }
 
@@ -54,16 +59,17 @@ pub(super) unsafe fn tiles_add(
 ///
 /// `sums..end` are one or more elements, `table` as many, `one` and `two` two bytes for each.
 #[unsafe(naked)]
-unsafe extern "C" fn pixels_of(
+unsafe extern "C" fn pixels_of<const CLAMP: usize>(
     sums: *const Sums,
     table: *const Pair,
     one: *mut u8,
     two: *mut u8,
     end: *const Sums,
+    least: i32,
 ) {
     naked_asm!(
         "push {{r4-r11, lr}}
-        ldr r12, [sp, #36]
+        ldrd r12, lr, [sp, #36]
         1:
         ldm r0!, {{r4-r7}}
         ldm r1!, {{r8-r11}}
@@ -75,6 +81,14 @@ unsafe extern "C" fn pixels_of(
         asr r6, r6, r11
         ssat r4, #8, r4
         ssat r6, #8, r6
+        .if {clamp}
+        cmp r4, lr
+        it lt
+        movlt r4, lr
+        cmp r6, lr
+        it lt
+        movlt r6, lr
+        .endif
         strb r4, [r2], #1
         strb r6, [r3], #1
         ldm r1!, {{r8-r11}}
@@ -86,11 +100,20 @@ unsafe extern "C" fn pixels_of(
         asr r7, r7, r11
         ssat r5, #8, r5
         ssat r7, #8, r7
+        .if {clamp}
+        cmp r5, lr
+        it lt
+        movlt r5, lr
+        cmp r7, lr
+        it lt
+        movlt r7, lr
+        .endif
         strb r5, [r2], #1
         strb r7, [r3], #1
         cmp r0, r12
         bne 1b
         pop {{r4-r11, pc}}",
+        clamp = const CLAMP,
     )
 }
 
@@ -135,7 +158,7 @@ unsafe extern "C" fn tiles_add_of(
     from: *const u8,
     end: *const Sums,
 ) {
-    // Three constants at a time: of the convolution's value, of the other addend, of the sum.
+    // Constants come in turn: of the convolution's value, of the other addend, of the sum.
     naked_asm!(
         "push {{r4-r12, lr}}
         ldrd r4, r5, [sp, #40]
@@ -144,15 +167,21 @@ unsafe extern "C" fn tiles_add_of(
         ldrd r6, r7, [r0], #8
         cmn r8, #1
         beq 2f
-        ldm r3!, {{r10-r12}}
+        ldm r3!, {{r10-r12, lr}}
         ssat r6, #8, r6
         ssat r7, #8, r7
-        sub r6, r6, r10
-        sub r7, r7, r10
-        lsl r6, r6, r11
-        lsl r7, r7, r11
-        smmulr r6, r6, r12
-        smmulr r7, r7, r12
+        cmp r6, r10
+        it lt
+        movlt r6, r10
+        cmp r7, r10
+        it lt
+        movlt r7, r10
+        sub r6, r6, r11
+        sub r7, r7, r11
+        lsl r6, r6, r12
+        lsl r7, r7, r12
+        smmulr r6, r6, lr
+        smmulr r7, r7, lr
         ldm r3!, {{r10-r12}}
         ldrsb lr, [r4, r9]
         add r9, r9, r4
@@ -164,7 +193,7 @@ unsafe extern "C" fn tiles_add_of(
         smmlar r6, lr, r12, r6
         smmlar r7, r9, r12, r7
         ldm r3, {{r10-r12}}
-        sub r3, r3, #24
+        sub r3, r3, #28
         smmla r6, r6, r10, r11
         smmla r7, r7, r10, r11
         asr r6, r6, r12

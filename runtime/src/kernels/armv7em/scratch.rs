@@ -6,33 +6,35 @@ use crate::kernels::choice::{Kernel, LinearSpec};
 use crate::layout::{FilterShape, Layout, WeightBits};
 use crate::shape::DType;
 
+/// Into how many parts the work may be cut.
+const PARTS: [usize; 12] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64];
 /// Words of the places of a pair of Winograd tiles.
 pub(super) const PLACES: usize = 16;
 
-/// Bytes of scratch with which a kernel runs; from step 0, its best, to step 3 with less and less.
+/// Bytes of scratch with which a kernel runs: step 0 is its best, the others take parts of the work
+/// in turn.
 /// `None` where it does not suit or has no such step.
 pub fn bytes(kernel: Kernel, spec: &LinearSpec, step: usize) -> Option<usize> {
     let (filter, shape) = (spec.filter, spec.output.0);
     let pairs = filter.outputs.div_ceil(2);
     match kernel {
         Kernel::Direct if spec.depthwise => (step == 0).then_some(0),
-        Kernel::Direct if step < 4 => Some(direct_bytes(filter, pairs.div_ceil(1 << step))),
+        Kernel::Direct => Some(direct_bytes(filter, pairs.div_ceil(*PARTS.get(step)?))),
         Kernel::Winograd if !spec.depthwise => {
             if !suits(&spec.window, filter, spec.bits, spec.layout, spec.input.1) {
                 return None;
             }
-            let across = shape.width.div_ceil(2);
-            let row = across.div_ceil(2);
+            let tiles = (shape.height.div_ceil(2) * shape.width.div_ceil(2)).div_ceil(2);
             let (tiles, filters) = match step {
-                0 => ((shape.height.div_ceil(2) * across).div_ceil(2), 1),
-                1 => (row, pairs),
-                2 => (row, 1),
-                3 => (row.div_ceil(2), 1),
+                0..12 => (tiles.div_ceil(*PARTS.get(step)?), 1),
+                12..24 => (1, pairs.div_ceil(*PARTS.get(step - 12)?)),
+                24 => (4.min(tiles), pairs),
+                25 => (8.min(tiles), pairs),
                 _ => return None,
             };
             Some(winograd_bytes(filter, Blocks { tiles, filters }))
         }
-        Kernel::Direct | Kernel::Winograd => None,
+        Kernel::Winograd => None,
     }
 }
 
@@ -57,7 +59,9 @@ pub const fn direct_bytes(filter: FilterShape, pairs: usize) -> usize {
 pub struct Blocks {
     /// Pairs of tiles in a block.
     pub tiles: usize,
-    /// Pairs of output channels whose transformed filters are kept: all, or one at a time.
+    /// Pairs of output channels whose transformed filters are kept. One: each tile's input is
+    /// transformed once, the filters for every block of tiles. More: the filters once, the inputs
+    /// for every block of channels.
     pub filters: usize,
 }
 
@@ -72,7 +76,7 @@ pub const fn suits(
     let [[height, width], [down, across]] = [window.kernel, window.stride];
     let three = height == 3 && width == 3 && down == 1 && across == 1;
     let small = window.padding[0] < 3 && window.padding[2] < 3;
-    let channels = matches!(filter.inputs, 16 | 32 | 64) && filter.outputs % 2 == 0;
+    let channels = matches!(filter.inputs, 16 | 32 | 64) && filter.outputs.is_multiple_of(2);
     let plain = matches!(layout, Layout::OutputMajor);
     let input =
         matches!(dtype, DType::I8) || (matches!(dtype, DType::U4) && matches!(bits, WeightBits::Four));
@@ -90,15 +94,64 @@ pub const fn winograd_bytes(filter: FilterShape, blocks: Blocks) -> usize {
     4 * (fixed_words(filter) + pair * blocks.filters + (pair + PLACES) * blocks.tiles)
 }
 
-/// The blocks for `tiles` pairs of tiles that transform the filters least often within so many
-/// bytes; `None` where not one of each fits.
+/// The blocks for `tiles` pairs of tiles that transform least within so many bytes; `None` where
+/// not one of each fits.
 pub fn blocks(filter: FilterShape, tiles: usize, bytes: usize) -> Option<Blocks> {
-    let pair = 16 * filter.inputs;
-    let fit = |filters: usize| {
-        let rest = (bytes / 4).checked_sub(fixed_words(filter) + pair * filters)?;
-        let tiles = rest.checked_div(pair + PLACES)?.min(tiles);
-        (tiles > 0).then_some(Blocks { tiles, filters })
-    };
-    let one = fit(1)?;
-    if one.tiles >= tiles { Some(one) } else { fit(filter.outputs / 2).or(Some(one)) }
+    let (pair, pairs) = (16 * filter.inputs, filter.outputs / 2);
+    let rest = (bytes / 4).checked_sub(fixed_words(filter))?;
+    let some = rest.checked_sub(pair)?.checked_div(pair + PLACES)?.min(tiles);
+    let kept = rest.checked_sub(pair + PLACES)?.checked_div(pair)?.min(pairs);
+    if some == 0 || kept == 0 {
+        return None;
+    }
+    // A pair of filters takes about as long as a pair of tiles.
+    let by_tiles = tiles + pairs * tiles.div_ceil(some);
+    let by_filters = tiles * pairs.div_ceil(kept) + pairs;
+    Some(if by_filters < by_tiles && kept > 1 {
+        let left = (rest - pair * kept).checked_div(pair + PLACES)?;
+        Blocks { tiles: left.min(tiles), filters: kept }
+    } else {
+        Blocks { tiles: some, filters: 1 }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_by_hand() {
+        let colours = FilterShape { outputs: 16, taps: 9, inputs: 3 };
+        // Seven groups, eight pairs: 28 and 16 bytes, 256 of channels, 112 of patches, 128 a pair.
+        assert_eq!(direct_bytes(colours, 8), 1436);
+        assert_eq!([1436, 1435, 540, 539].map(|bytes| direct_pairs(colours, bytes)), [8, 7, 1, 0]);
+        let block = FilterShape { outputs: 16, taps: 9, inputs: 16 };
+        // 192 words beside a pair of filters of 256 and a pair of tiles of 272.
+        assert_eq!(winograd_bytes(block, Blocks { tiles: 1, filters: 1 }), 2880);
+        assert_eq!(blocks(block, 64, 2879), None);
+        assert_eq!(blocks(block, 64, 2880), Some(Blocks { tiles: 1, filters: 1 }));
+        // Two pairs of filters and one of tiles: 256 inputs and 8 filters, not 8 + 64 times 8.
+        assert_eq!(blocks(block, 64, 2880 + 1024), Some(Blocks { tiles: 1, filters: 2 }));
+        assert_eq!(blocks(block, 64, 1 << 20), Some(Blocks { tiles: 64, filters: 1 }));
+    }
+
+    #[test]
+    fn steps_end() {
+        let shape = crate::shape::Shape::new(8, 8, 16);
+        let spec = LinearSpec {
+            depthwise: false,
+            window: Window { kernel: [3; 2], stride: [1; 2], padding: [1; 4] },
+            filter: FilterShape { outputs: 16, taps: 9, inputs: 16 },
+            bits: WeightBits::Four,
+            layout: Layout::OutputMajor,
+            input: (shape, DType::I8),
+            output: (shape, DType::I8),
+        };
+        for (kernel, steps) in [(Kernel::Direct, 12), (Kernel::Winograd, 26)] {
+            assert_eq!((0..).map_while(|step| bytes(kernel, &spec, step)).count(), steps);
+        }
+        let strided = LinearSpec { window: Window { stride: [2; 2], ..spec.window }, ..spec };
+        assert_eq!(bytes(Kernel::Winograd, &strided, 0), None);
+        assert_eq!(bytes(Kernel::Direct, &LinearSpec { depthwise: true, ..spec }, 0), Some(0));
+    }
 }

@@ -23,7 +23,8 @@ pub(super) const NOWHERE: u32 = u32::MAX;
 /// How an operation's values are stored.
 #[derive(Clone, Copy)]
 pub(super) struct Store {
-    /// Int8 over its whole range, or a ReLU's, before an add and after it.
+    /// Int8 up to 127, and over its whole range after an add.
+    #[cfg_attr(not(target_arch = "arm"), allow(dead_code))]
     whole: bool,
     /// The storage has 8 bits.
     bytes: bool,
@@ -54,6 +55,8 @@ pub(super) struct Clamp {
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub(super) struct Sum {
+    /// The smallest value that comes from the convolution.
+    least: i32,
     zero: i32,
     up: u32,
     multiplier: i32,
@@ -73,13 +76,13 @@ impl Store {
         let after = match add {
             None => None,
             Some(add) => {
-                let sum = Sum::new(add.zero_point, add.rescale, &add.other, add.out, out.zero_point)?;
+                let sum = Sum::new(clamp, add.zero_point, add.rescale, &add.other, add.out, out.zero_point)?;
                 let signed = add.other.dtype == DType::S4;
                 Some(After { sum, clamp: Clamp::new(add.min, add.max), signed })
             }
         };
         let bits = add.map_or(out.dtype.bits(), |add| add.other.dtype.bits());
-        let whole = bytes && clamp.is_int8() && after.is_none_or(|after| after.clamp.is_int8());
+        let whole = bytes && clamp.max == 127 && after.is_none_or(|after| after.clamp.is_int8());
         let suits = op.filter.shape.outputs.is_multiple_of(2) && bits == out.dtype.bits();
         suits.then_some(Self { whole, bytes, clamp, add: after })
     }
@@ -99,7 +102,7 @@ impl Store {
         let (one, two) = (one.get_mut(skip..).unwrap_or_default(), two.get_mut(skip..).unwrap_or_default());
         #[cfg(target_arch = "arm")]
         if self.whole && self.add.is_none() {
-            return put::pixels(sums, table, [one, two]);
+            return put::pixels(sums, table, self.clamp.min, [one, two]);
         }
         channels::rescale(sums, table);
         for (to, other, at) in [(one, other[0], 0), (two, other[1], 2)] {
@@ -125,7 +128,7 @@ impl Store {
     ) {
         let skip = index * self.step();
         #[cfg(target_arch = "arm")]
-        if self.whole {
+        if self.whole && (self.add.is_some() || self.clamp.min == -128) {
             // SAFETY: the caller's promise; a pixel has two bytes for every pair of channels.
             return match &self.add {
                 None => unsafe { put::tiles(values, places, skip, out) },
@@ -202,6 +205,7 @@ impl Clamp {
 impl Sum {
     /// `None` where a rescale does not suit SMMULR or SMMLA.
     pub(super) fn new(
+        clamp: Clamp,
         zero: i32,
         rescale: Rescale,
         other: &Addend<'_>,
@@ -210,6 +214,7 @@ impl Sum {
     ) -> Option<Self> {
         let (addend, shift) = smmla(out, zero_point)?;
         Some(Self {
+            least: clamp.min,
             zero,
             up: 32u32.checked_sub(rescale.shift.into())?,
             multiplier: rescale.multiplier,

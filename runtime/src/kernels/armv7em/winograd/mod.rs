@@ -65,35 +65,38 @@ fn run(
     if !channels::prepare(table, &op.epilogue, zero_point, 2) {
         return None;
     }
-    let resident = blocks.filters == pairs;
     let other = add.and_then(|add| add.other.data);
-    if resident {
-        for (pair, to) in filters.chunks_exact_mut(pair.max(1)).enumerate() {
-            filter::transform(&op.filter, pair, op.input.dtype, to);
-        }
-    }
-    for first in (0..tiles).step_by((2 * blocks.tiles).max(1)) {
-        let block = 2 * blocks.tiles.min((tiles - first).div_ceil(2));
-        for at in 0..block {
-            let tile = first + at;
-            let [y, x] = [rows.start + 2 * (tile / across), 2 * (tile % across)];
-            if let Some(place) = places.get_mut(at) {
-                *place = if tile < tiles { locate(add, rows.end, out, [y, x]) } else { [[NOWHERE; 2]; 4] };
-            }
-            if tile < tiles {
-                let to = inputs.get_mut(at / 2 * pair..).unwrap_or_default();
-                input::transform(op, [y, x], patch, to, at % 2);
+    let kept = blocks.filters > 1;
+    let channels = if kept { blocks.filters } else { pairs };
+    for (start, table) in (0..pairs).step_by(channels.max(1)).zip(table.chunks(channels.max(1))) {
+        if kept {
+            for (to, index) in filters.chunks_exact_mut(pair.max(1)).zip(start..pairs) {
+                filter::transform(&op.filter, index, op.input.dtype, to);
             }
         }
-        for (index, channels) in table.iter().enumerate() {
-            if !resident {
-                filter::transform(&op.filter, index, op.input.dtype, filters);
+        for first in (0..tiles).step_by((2 * blocks.tiles).max(1)) {
+            let block = 2 * blocks.tiles.min((tiles - first).div_ceil(2));
+            for (at, place) in places.iter_mut().enumerate().take(block) {
+                let tile = first + at;
+                *place = [[NOWHERE; 2]; 4];
+                if tile < tiles {
+                    let [y, x] = [rows.start + 2 * (tile / across), 2 * (tile % across)];
+                    *place = locate(add, rows.end, out, [y, x]);
+                    let to = inputs.get_mut(at / 2 * pair..).unwrap_or_default();
+                    input::transform(op, [y, x], patch, to, at % 2);
+                }
             }
-            let weights = filters.get(if resident { index * pair } else { 0 }..).unwrap_or_default();
-            let pairs = inputs.chunks_exact(pair.max(1)).zip(places.as_chunks().0).take(block / 2);
-            let made = Made { store: &store, index, channels, units: filter.inputs / 16, weights };
-            // SAFETY: `locate` has measured every place, for these slices.
-            unsafe { made.tiles(pairs, sums, out.data, other) };
+            for (at, channels) in table.iter().enumerate() {
+                let index = start + at;
+                if !kept {
+                    filter::transform(&op.filter, index, op.input.dtype, filters);
+                }
+                let weights = filters.get(if kept { at * pair } else { 0 }..).unwrap_or_default();
+                let made = Made { store: &store, index, channels, units: filter.inputs / 16, weights };
+                let pairs = inputs.chunks_exact(pair.max(1)).zip(places.as_chunks().0).take(block / 2);
+                // SAFETY: `locate` has measured every place, for these slices.
+                unsafe { made.tiles(pairs, sums, out.data, other) };
+            }
         }
     }
     Some(())
