@@ -109,13 +109,16 @@ fn plan(graph: &QGraph, family: Family, max_ram: Option<usize>) -> Result<Plan, 
     let limit = max_ram.unwrap_or(ARENA_BYTES);
     // Without room for the image there is nothing to look for.
     let room = graph.tensors[graph.input].info.bytes() <= limit;
-    match (room.then(|| Plan::within(graph, family, limit)).flatten(), max_ram) {
+    if let Some(plan) = room.then(|| Plan::within(graph, family, limit)).flatten() {
+        return Ok(plan);
+    }
+    let mut curve = Plan::curve(graph, family);
+    let smallest = curve.first().map_or(0, |plan| plan.arena_bytes);
+    curve.retain(|plan| plan.arena_bytes <= limit);
+    match (curve.pop(), max_ram) {
         (Some(plan), _) => Ok(plan),
         (None, None) => Ok(fastest()),
-        (None, Some(max_ram)) => {
-            let smallest = Plan::curve(graph, family).first().map_or(0, |plan| plan.arena_bytes);
-            Err(CompileError::TooSmall { max_ram, smallest, family })
-        }
+        (None, Some(max_ram)) => Err(CompileError::TooSmall { max_ram, smallest, family }),
     }
 }
 

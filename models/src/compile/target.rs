@@ -48,15 +48,17 @@ impl Unit {
     fn new(graph: &QGraph, family: Family, nodes: Range<usize>) -> Self {
         let (node, last) = (&graph.nodes[nodes.start], &graph.nodes[nodes.end - 1]);
         let spec = spec(graph, nodes.start, last.output);
+        // Without scratch every family computes as the reference does.
+        let bare = (Kernel::Direct, 0);
         let kernels = match &spec {
             Some(spec) => {
                 let steps = |kernel| {
                     let steps = (0..).map_while(move |step| family.scratch_step(kernel, spec, step));
-                    steps.map(move |bytes| (kernel, bytes.next_multiple_of(4)))
+                    steps.map(move |bytes| (kernel, bytes.next_multiple_of(4))).filter(|step| *step != bare)
                 };
-                Kernel::ALL.into_iter().flat_map(steps).collect()
+                Kernel::ALL.into_iter().flat_map(steps).chain([bare]).collect()
             }
-            None => vec![(Kernel::Direct, 0)],
+            None => vec![bare],
         };
         let fused = nodes.len() == 2;
         let bits = |id: TensorId| graph.tensors[id].info.dtype.bits();
