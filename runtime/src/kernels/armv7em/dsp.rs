@@ -84,12 +84,12 @@ instruction! {
 instruction! {
     /// The nearest value of 8 signed bits.
     saturate8(value: i32) -> i32: "ssat {out}, #8, {value}";
-    value.max(-128).min(127)
+    value.clamp(-128, 127)
 }
 instruction! {
     /// The nearest value of 4 unsigned bits.
     saturate_u4(value: i32) -> i32: "usat {out}, #4, {value}";
-    value.max(0).min(15)
+    value.clamp(0, 15)
 }
 
 /// Two equal lanes.

@@ -51,12 +51,12 @@ impl<'a> Rows<'a> {
         let clipped = !self.whole || across.len() < taps;
         let rows = self.rows.get(..window.kernel[0]).unwrap_or_default();
         let mut before = across.start * inputs;
-        if input.dtype == DType::I8 && inputs == 3 && taps == 3 && !clipped {
-            if let [a, b, c] = rows
-                && let (Some(a), Some(b), Some(c)) = (pixels(a, column), pixels(b, column), pixels(c, column))
-            {
-                return colours(a, b, c, self.zero, to, vector);
-            }
+        let in_colour = input.dtype == DType::I8 && inputs == 3 && taps == 3 && !clipped;
+        if in_colour
+            && let [a, b, c] = rows
+            && let (Some(a), Some(b), Some(c)) = (pixels(a, column), pixels(b, column), pixels(c, column))
+        {
+            return colours(a, b, c, self.zero, to, vector);
         }
         match input.dtype {
             DType::I8 if inputs.is_multiple_of(4) => {

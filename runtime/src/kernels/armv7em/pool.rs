@@ -54,7 +54,7 @@ pub(super) fn average(op: &Pool<'_>, rows: Range<usize>, out: &mut TensorMut<'_>
                     let word = sums[(channel & 4) / 2 + channel % 2];
                     let lane = i32::from((word >> (8 * (channel & 2))) as i16);
                     let value = rescale.apply(factor * (lane - zero)).saturating_add(zero_point);
-                    *to = value.max(-128).min(127) as u8;
+                    *to = value.clamp(-128, 127) as u8;
                 }
             }
         }

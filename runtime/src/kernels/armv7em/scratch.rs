@@ -76,7 +76,7 @@ pub const fn suits(
     let [[height, width], [down, across]] = [window.kernel, window.stride];
     let three = height == 3 && width == 3 && down == 1 && across == 1;
     let small = window.padding[0] < 3 && window.padding[2] < 3;
-    let channels = matches!(filter.inputs, 16 | 32 | 64) && filter.outputs % 2 == 0;
+    let channels = matches!(filter.inputs, 16 | 32 | 64) && filter.outputs.is_multiple_of(2);
     let plain = matches!(layout, Layout::OutputMajor);
     let input =
         matches!(dtype, DType::I8) || (matches!(dtype, DType::U4) && matches!(bits, WeightBits::Four));

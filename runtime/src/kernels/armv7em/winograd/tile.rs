@@ -30,7 +30,7 @@ pub(super) fn input(patch: &[Patch], zero: u32, to: &mut [u32], vector: usize) {
 
 /// Puts a row of four pixels into a patch, words `4 * i` to `4 * i + 3` of each element.
 pub(super) fn row(pixels: &[u8], patch: &mut [Patch], i: usize) {
-    let at = 4 * i & 15;
+    let at = (4 * i) & 15;
     #[cfg(target_arch = "arm")]
     if !patch.is_empty()
         && patch.len().is_multiple_of(4)
@@ -45,7 +45,7 @@ pub(super) fn row(pixels: &[u8], patch: &mut [Patch], i: usize) {
     }
     for (j, pixel) in pixels.chunks_exact(4 * patch.len().max(1)).take(4).enumerate() {
         for (patch, word) in patch.iter_mut().zip(pixel.as_chunks().0) {
-            patch[at + j & 15] = u32::from_le_bytes(*word);
+            patch[(at + j) & 15] = u32::from_le_bytes(*word);
         }
     }
 }
