@@ -8,7 +8,7 @@ use common::plain::{Bug, Plain};
 use fourbit::kernels::{Armv7em, Kernels};
 use fourbit_tests::{Kind, Mismatch, cases};
 
-const SEEDS: u64 = 3000;
+const SEEDS: u64 = 1500;
 
 /// Seeds that once told a wrong kernel from a right one: `operation seed` on a line.
 const COMMITTED: &str = include_str!("../seeds/kernels.txt");

@@ -83,7 +83,8 @@ fn oracle_networks_give_the_same_logits() {
         let values = expected.iter().collect::<BTreeSet<_>>().len();
         assert!(values >= VALUES, "{name}: the logits have only {values} values");
         let differing = logits.iter().zip(&expected).filter(|(a, b)| a != b).count();
-        let (arena, bound) = (arena_bytes(&file), Plan::new(&graph).lower_bound_bytes);
+        let (arena, bound) =
+            (arena_bytes(&file), Plan::fastest(&graph, Family::Host).expect("a plan").lower_bound_bytes);
         let sizes = [graph.nodes.len(), macs(&graph), file.len(), arena, bound, LOGITS, values, differing];
         table += &row(name, &sizes);
         if differing > 0 {

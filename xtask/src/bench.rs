@@ -6,12 +6,14 @@ use serde::Serialize;
 
 use crate::model::Model;
 use crate::place::{OpCost, Place};
+use crate::ram::{self, Bytes};
 use crate::table::{Table, thousands};
 
 /// Measures what a model costs on a board.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   cargo xtask bench --model resnet8-cifar10-w4a8 --board mps2-an386
+  cargo xtask bench --model resnet8-cifar10-w4a8 --max-ram 20K
   cargo xtask bench --model target/fourbit/resnet8-shapes-w4a8/resnet8-shapes-w4a8.fourbit --json
 
 Instructions are counted by the emulator, one image, from the int8 image to the logits. Code is what the
@@ -24,6 +26,9 @@ pub(crate) struct Bench {
     /// sim, or a folder in boards
     #[arg(long, value_name = "BOARD", default_value = "mps2-an386")]
     board: String,
+    /// Plan the model again for so many bytes of arena: 26000, 26K (1,000 bytes each), 24KiB
+    #[arg(long, value_name = "BYTES")]
+    max_ram: Option<Bytes>,
 }
 
 /// A measurement, as `--json` prints it.
@@ -43,7 +48,12 @@ pub(crate) struct Report {
 impl Bench {
     pub(crate) fn run(&self, json: bool) -> anyhow::Result<()> {
         let place = Place::named(&self.board)?;
-        let report = measure(&Model::open(&self.model)?, &place, &self.board)?;
+        let model = Model::open(&self.model)?;
+        let model = match self.max_ram {
+            Some(bytes) => ram::within(&model, bytes)?,
+            None => model,
+        };
+        let report = measure(&model, &place, &self.board)?;
         if json {
             println!("{}", serde_json::to_string(&report)?);
         } else {

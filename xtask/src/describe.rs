@@ -3,8 +3,8 @@
 //! Takes a checked artefact, gives what `inspect` prints and serialises.
 
 use fourbit::artefact::header::kind;
-use fourbit::artefact::{Linear, Op, OpRecord, Section, TensorInfo};
-use fourbit::kernels::{Family, Window};
+use fourbit::artefact::{Fusion, Linear, Op, OpRecord, Section, TensorInfo};
+use fourbit::kernels::{Family, Kernel, Window};
 use fourbit::layout::{Layout, WeightBits};
 use fourbit::shape::{DType, Shape};
 use fourbit::{Artefact, artefact::Plan};
@@ -55,6 +55,20 @@ pub(crate) struct PlanView {
     /// What any schedule of whole tensors in this order needs.
     pub(crate) lower_bound_bytes: usize,
     pub(crate) tensors: Vec<PlacementView>,
+    pub(crate) ops: Vec<ChoiceView>,
+}
+
+/// How an operation is executed.
+#[derive(Debug, Serialize)]
+pub(crate) struct ChoiceView {
+    pub(crate) name: String,
+    /// `direct`, `winograd`; `+ add` where the next operation is computed with it, `done` for that.
+    pub(crate) kernel: String,
+    /// Counted from 1: operations of one group take turns.
+    pub(crate) group: usize,
+    /// Rows at a time; none for all.
+    pub(crate) rows: Option<u8>,
+    pub(crate) scratch_bytes: u32,
 }
 
 /// A tensor's bytes and lifetime.
@@ -63,6 +77,9 @@ pub(crate) struct PlacementView {
     pub(crate) name: String,
     pub(crate) offset: u32,
     pub(crate) bytes: usize,
+    /// Rows that these bytes hold, of how many.
+    pub(crate) lines: u16,
+    pub(crate) height: usize,
     pub(crate) first_op: u16,
     pub(crate) last_op: u16,
 }
@@ -161,7 +178,9 @@ pub(crate) fn plan(artefact: &Artefact<'_>, family: Family) -> Option<PlanView> 
         PlacementView {
             name: tensor_name(artefact, index),
             offset: place.offset,
-            bytes: tensor.bytes(),
+            bytes: place_bytes(&tensor, place.lines),
+            lines: place.lines,
+            height: tensor.shape.height,
             first_op: place.first,
             last_op: place.last,
         }
@@ -171,22 +190,63 @@ pub(crate) fn plan(artefact: &Artefact<'_>, family: Family) -> Option<PlanView> 
         arena_bytes: plan.arena_bytes(),
         lower_bound_bytes: lower_bound(artefact, plan),
         tensors: tensors.collect(),
+        ops: choices(artefact, plan),
     })
 }
 
-/// The largest sum of the tensors that live at one operation. Tensors that share their bytes
-/// (an add in place) are counted once.
+/// Bytes of so many lines of a tensor.
+pub(crate) fn place_bytes(tensor: &TensorInfo, lines: u16) -> usize {
+    usize::from(lines) * tensor.shape.row_bytes(tensor.dtype)
+}
+
+fn choices(artefact: &Artefact<'_>, plan: Plan<'_>) -> Vec<ChoiceView> {
+    let (mut group, mut views) = (1, Vec::new());
+    for (index, record) in (0..artefact.op_count()).filter_map(|i| Some((i, artefact.op(i)?))) {
+        let Some(choice) = plan.choice(index) else { continue };
+        let kernel = match (choice.fusion, choice.kernel) {
+            (Fusion::Done, _) => "done".to_owned(),
+            (Fusion::WithNext, kernel) => format!("{} + add", kernel_name(kernel)),
+            (Fusion::None, kernel) => kernel_name(kernel).to_owned(),
+        };
+        views.push(ChoiceView {
+            name: artefact.name(&record).to_owned(),
+            kernel,
+            group,
+            rows: (choice.rows != 0).then_some(choice.rows),
+            scratch_bytes: choice.scratch_bytes,
+        });
+        group += usize::from(!choice.streamed);
+    }
+    views
+}
+
+fn kernel_name(kernel: Kernel) -> &'static str {
+    match kernel {
+        Kernel::Direct => "direct",
+        Kernel::Winograd => "winograd",
+    }
+}
+
+/// The largest sum of the whole tensors that live at one operation; the sum of an add that may take
+/// the place of an input is not counted.
 pub(crate) fn lower_bound(artefact: &Artefact<'_>, plan: Plan<'_>) -> usize {
-    let live_at = |op: u16| {
-        let living = (0..plan.tensors()).filter(|&t| plan.placement(t).lives_at(op));
-        let mut places: Vec<_> = living
-            .filter_map(|t| Some((plan.placement(t).offset, artefact.tensor(t as u16)?.bytes())))
-            .collect();
-        places.sort_unstable();
-        places.dedup();
-        places.iter().map(|(_, bytes)| bytes).sum::<usize>()
+    let info = |tensor: u16| artefact.tensor(tensor);
+    let live_at = |(index, record): (u16, OpRecord)| {
+        let living = (0..plan.tensors()).filter(|&t| plan.placement(t).lives_at(index));
+        let all: usize = living.filter_map(|t| Some(info(t as u16)?.bytes())).sum();
+        let sum = info(record.output)?;
+        let ends = |tensor: u16| {
+            let bits = info(tensor).map(|info| info.dtype.bits());
+            plan.placement(tensor.into()).last == index && bits == Some(sum.dtype.bits())
+        };
+        let in_place = match record.op {
+            Op::Add(add) => add.other != record.input && record.inputs().any(ends),
+            _ => false,
+        };
+        Some(all - if in_place { sum.bytes() } else { 0 })
     };
-    (0..artefact.op_count() as u16).map(live_at).max().unwrap_or(0)
+    let ops = (0..artefact.op_count()).filter_map(|i| Some((i as u16, artefact.op(i)?)));
+    ops.filter_map(live_at).max().unwrap_or(0)
 }
 
 /// The name of the operation that writes a tensor; `image` for the input.

@@ -88,6 +88,7 @@ fn page(content: &Content<'_>) -> anyhow::Result<String> {
             plan.family
         )?;
         writeln!(page, "\n{}", placements(plan))?;
+        writeln!(page, "\n{}", choices(plan))?;
     }
     if !content.labels.is_empty() {
         writeln!(page, "\nlabels: {}", content.labels.join(", "))?;
@@ -148,13 +149,27 @@ fn ops(ops: &[OpView], tensors: &[TensorView]) -> Table {
 
 /// Where the tensors of a plan lie and when they live.
 pub(crate) fn placements(plan: &PlanView) -> Table {
-    let mut table = Table::new(["tensor", "from", "to", "bytes", "first op", "last op"]);
-    for tensor in &plan.tensors {
+    let mut table = Table::new(["tensor", "from", "to", "bytes", "lines", "first op", "last op"]);
+    for tensor in plan.tensors.iter().filter(|tensor| tensor.lines > 0) {
         let (from, bytes) = (u64::from(tensor.offset), tensor.bytes as u64);
-        let numbers =
+        let [from, to, bytes, first, last] =
             [from, from + bytes, bytes, tensor.first_op.into(), tensor.last_op.into()].map(thousands);
-        table.row(std::iter::once(&tensor.name).chain(&numbers));
+        let ring = usize::from(tensor.lines) != tensor.height;
+        let lines = if ring { format!("{} of {}", tensor.lines, tensor.height) } else { "all".to_owned() };
+        table.row([&tensor.name, &from, &to, &bytes, &lines, &first, &last]);
     }
-    table.align(1..6, CellAlignment::Right);
+    table.align(1..7, CellAlignment::Right);
+    table
+}
+
+/// How the operations of a plan are executed; those of one group take turns.
+pub(crate) fn choices(plan: &PlanView) -> Table {
+    let mut table = Table::new(["op", "kernel", "group", "rows", "scratch"]);
+    for op in &plan.ops {
+        let rows = op.rows.map_or("all".to_owned(), |rows| rows.to_string());
+        let scratch = if op.scratch_bytes == 0 { String::new() } else { thousands(op.scratch_bytes.into()) };
+        table.row([&op.name, &op.kernel, &op.group.to_string(), &rows, &scratch]);
+    }
+    table.align(2..5, CellAlignment::Right);
     table
 }

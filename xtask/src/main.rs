@@ -24,6 +24,7 @@ mod picture;
 mod place;
 mod process;
 mod quantize;
+mod ram;
 mod report;
 mod run;
 mod runner;

@@ -54,7 +54,7 @@ fn damaged_artefacts() {
         bytes
     };
     let mut newer = good.clone();
-    newer[8] = 2;
+    newer[8] = 3;
     let long = [&good[..], &[0]].concat();
     for (what, bytes, sentence) in [
         ("empty", vec![], "is empty; copy or compile it again"),
@@ -62,7 +62,7 @@ fn damaged_artefacts() {
         ("long", long, "copy or build it again"),
         ("flipped", changed(good.len() - 1), "is corrupt (CRC of section"),
         ("header", changed(17), "header is corrupt (CRC)"),
-        ("newer", newer, "has format version 2, this runtime reads 1; compile the network again"),
+        ("newer", newer, "has format version 3, this runtime reads 2; compile the network again"),
         ("other", vec![b'x'; 4096], "is not a Fourbit artefact"),
     ] {
         let path = folder.write(&format!("{what}.fourbit"), &bytes);
@@ -111,6 +111,24 @@ fn names_and_data_that_do_not_exist() {
     assert!(refused(&["train", "nothing"]).contains("models/configs"));
     let graph = folder.write("net.graph", b"FBGRAPH1 and nothing else");
     assert!(refused(&["compile", &graph]).contains("is damaged"));
+}
+
+#[test]
+fn limits_that_no_plan_keeps() {
+    let folder = Folder::new();
+    let model = folder.write("net.fourbit", &artefact());
+    let out = folder.0.path().to_str().expect("UTF-8").to_owned();
+    for command in [&["compile", &model, "--out", &out][..], &["bench", "--board", "sim", "--model", &model]]
+    {
+        let said = refused(&[command, &["--max-ram", "1K"]].concat());
+        assert!(
+            said.contains("needs at least") && said.contains("more than 1000: allow that many"),
+            "{said}"
+        );
+    }
+    assert_eq!(std::fs::read(&model).expect("reads"), artefact());
+    let said = refused(&["compile", &model, "--max-ram", "26G"]);
+    assert!(said.contains("give bytes as 26000, 26K or 24KiB"), "{said}");
 }
 
 #[test]

@@ -20,9 +20,11 @@ mod emit;
 mod order;
 mod pack;
 mod plan;
+mod read;
 mod target;
 
 pub use plan::Plan;
+pub use read::read;
 
 use fourbit::kernels::Family;
 
@@ -91,9 +93,12 @@ pub fn compile_within(
     emit::emit(&graph, &plans, labels, card)
 }
 
-/// The plans that no other undercuts in both bytes and instructions, from the smallest on.
-pub fn curve(graph: &QGraph, family: Family) -> Vec<Plan> {
-    Plan::curve(&order::for_fusion(graph), family)
+/// The plans that no other undercuts in both bytes and instructions, from the smallest on, and the
+/// names of the nodes in their order.
+pub fn curve(graph: &QGraph, family: Family) -> (Vec<Plan>, Vec<String>) {
+    let graph = order::for_fusion(graph);
+    let names = graph.nodes.iter().map(|node| node.name.clone()).collect();
+    (Plan::curve(&graph, family), names)
 }
 
 fn plan(graph: &QGraph, family: Family, max_ram: Option<usize>) -> Result<Plan, CompileError> {

@@ -23,6 +23,8 @@ use search::Groups;
 
 /// Orders that the placement tries.
 const TRIALS: usize = 1000;
+/// Units of a network of which every group is looked at, whatever the limit.
+const FEW: usize = 40;
 /// Limits below the asked one that are tried where the estimate was too low.
 const RETRIES: usize = 12;
 
@@ -128,7 +130,8 @@ impl<'g> Network<'g> {
     }
 
     fn within(&self, limit: usize) -> Option<Plan> {
-        let groups = Groups::new(self, limit);
+        let few = self.units.len() <= FEW;
+        let groups = Groups::new(self, if few && limit < usize::MAX { 0 } else { limit });
         let limits = groups.limits();
         let mut at = limits.partition_point(|&bytes| bytes <= limit);
         for _ in 0..RETRIES {

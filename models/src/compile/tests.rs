@@ -57,7 +57,7 @@ fn resnet8_in_little_memory() {
     for (setting, smallest) in
         [(Setting::W8a8, 17_000), (Setting::W4a8, 17_000), (Setting::W4a4, 9_000), (Setting::All4, 9_000)]
     {
-        let curve = curve(&resnet8(setting), Family::Armv7em);
+        let (curve, _) = curve(&resnet8(setting), Family::Armv7em);
         for plan in &curve {
             println!("{setting}: {} bytes, {} instructions", plan.arena_bytes, plan.instructions);
         }
@@ -73,7 +73,7 @@ fn every_plan_gives_the_same_bits() {
     for setting in Setting::ALL {
         let graph = resnet8(setting);
         let image = zoo::image([32, 32, 3], 3);
-        let limits = curve(&graph, Family::Portable).into_iter().map(|plan| plan.arena_bytes);
+        let limits = curve(&graph, Family::Portable).0.into_iter().map(|plan| plan.arena_bytes);
         let mut files: Vec<_> = limits.map(|bytes| compile_within(&graph, &[], "", Some(bytes))).collect();
         files.push(compile(&graph, &[], ""));
         let mut expected = None;
@@ -93,9 +93,23 @@ fn every_plan_gives_the_same_bits() {
 }
 
 #[test]
+fn an_artefact_is_read_back_as_its_graph() {
+    for setting in Setting::ALL {
+        let graph = order::for_fusion(&resnet8(setting));
+        let file = AlignedBytes::copy(&compile(&graph, &graph.labels, "a card").expect("compiles"));
+        let artefact = Artefact::parse(file.bytes()).expect("parses");
+        let found = read(&artefact, &graph.name);
+        assert_eq!((&found.nodes, &found.labels), (&graph.nodes, &graph.labels), "{setting}");
+        assert!(found.tensors.iter().map(|t| t.info).eq(graph.tensors.iter().map(|t| t.info)));
+        let again = compile(&found, &found.labels, artefact.card()).expect("compiles");
+        assert_eq!(again, file.bytes(), "{setting}");
+    }
+}
+
+#[test]
 fn a_limit_is_kept_or_refused() {
     let graph = resnet8(Setting::W4a8);
-    let smallest = curve(&graph, Family::Portable)[0].arena_bytes;
+    let smallest = curve(&graph, Family::Portable).0[0].arena_bytes;
     for limit in [smallest, 20_000, ARENA_BYTES, 60_000] {
         let file = AlignedBytes::copy(&compile_within(&graph, &[], "", Some(limit)).expect("compiles"));
         let artefact = Artefact::parse(file.bytes()).expect("parses");

@@ -161,7 +161,7 @@ impl<'a> Artefact<'a> {
     }
 
     /// The filter that an operation reads; `None` for one without.
-    fn filter_of(&self, record: &OpRecord) -> Option<Filter<'a>> {
+    pub fn filter_of(&self, record: &OpRecord) -> Option<Filter<'a>> {
         let (input, output) = (self.tensor(record.input)?, self.tensor(record.output)?);
         let view = input.view(&[], Ring::whole(0));
         let outputs = output.shape.channels;
@@ -171,6 +171,16 @@ impl<'a> Artefact<'a> {
                 Some(self.conv2d(*window, linear, view, outputs, true)?.filter)
             }
             Op::MatMul(linear) => Some(self.matmul(linear, view, &output)?.filter),
+            Op::Add(_) | Op::AvgPool2d(_) | Op::MaxPool2d(_) => None,
+        }
+    }
+
+    /// The constants of a linear operation's epilogue; `None` for another.
+    pub fn epilogue_of(&self, record: &OpRecord) -> Option<Epilogue<'a>> {
+        match &record.op {
+            Op::Conv2d(_, linear) | Op::DepthwiseConv2d(_, linear) | Op::MatMul(linear) => {
+                self.epilogue(linear, self.tensor(record.output)?.shape.channels)
+            }
             Op::Add(_) | Op::AvgPool2d(_) | Op::MaxPool2d(_) => None,
         }
     }

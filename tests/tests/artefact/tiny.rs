@@ -9,19 +9,24 @@ use fourbit::kernels::Window;
 use fourbit::layout::{FilterShape, WeightBits};
 use fourbit::requant::Rescale;
 use fourbit::shape::{DType, Shape};
-use fourbit_models::compile::compile;
+use fourbit_models::compile::compile_within;
 use fourbit_models::quantize::{QAdd, QGraph, QLinear, QNode, QOp, QTensor};
 use fourbit_tests::Rng;
 
 use DType::{I8, S4, U4};
 use WeightBits::{Eight, Four};
 
+/// Bytes with which the second network's operations must take turns.
+const WINDOW_BYTES: usize = 72;
+
 /// Name and bytes of each.
 pub(crate) fn files() -> [(&'static str, Vec<u8>); 2] {
-    [("tiny-sum", sum(), ""), ("tiny-window", window(), "a card")].map(|(name, graph, card)| {
-        let file = compile(&graph, &graph.labels, card);
-        (name, file.expect("the network compiles"))
-    })
+    [("tiny-sum", sum(), "", None), ("tiny-window", window(), "a card", Some(WINDOW_BYTES))].map(
+        |(name, graph, card, max_ram)| {
+            let file = compile_within(&graph, &graph.labels, card, max_ram);
+            (name, file.expect("the network compiles"))
+        },
+    )
 }
 
 /// Two convolutions, their sum in place, and a dense layer over the flattened map.

@@ -5,6 +5,7 @@ use fourbit::artefact::Plan;
 use plotters::prelude::*;
 
 use super::{Area, BAD, FAINT, INK, RULE, Type, blend, drawn, fill, frame, png, text, upwards, width};
+use crate::describe::place_bytes;
 use crate::table::thousands;
 
 const LEFT: i32 = 110;
@@ -65,16 +66,21 @@ pub(crate) fn arena(
         for tensor in 0..plan.tensors() {
             let Some(info) = artefact.tensor(tensor as u16) else { continue };
             let place = plan.placement(tensor);
-            let (start, end) = (place.offset as usize, place.offset as usize + info.bytes());
+            let (start, end) =
+                (place.offset as usize, place.offset as usize + place_bytes(&info, place.lines));
             let name = producer(artefact, tensor as u16);
             let span = (usize::from(place.first), usize::from(place.last) + 1);
             block(area, &axes, span, (start, end), COLORS[tensor % COLORS.len()], &name)?;
         }
         for op in 0..artefact.op_count() {
-            let scratch = plan.choice(op).scratch_range();
+            let scratch = plan.choice(op).unwrap_or_default().scratch_range();
             if !scratch.is_empty() {
                 block(area, &axes, (op, op + 1), (scratch.start, scratch.end), RULE, "scratch")?;
             }
+        }
+        // What streams needs less, and the line would lie above the picture.
+        if lower_bound > plan.arena_bytes() {
+            return Ok(());
         }
         let y = axes.y(lower_bound);
         let bound = PathElement::new([(LEFT, y), (axes.right(), y)], BAD.stroke_width(2));
