@@ -51,8 +51,8 @@ impl<'a> Rows<'a> {
         let clipped = !self.whole || across.len() < taps;
         let rows = self.rows.get(..window.kernel[0]).unwrap_or_default();
         let mut before = across.start * inputs;
-        let colour = input.dtype == DType::I8 && inputs == 3 && taps == 3 && !clipped;
-        if colour
+        let in_colour = input.dtype == DType::I8 && inputs == 3 && taps == 3 && !clipped;
+        if in_colour
             && let [a, b, c] = rows
             && let (Some(a), Some(b), Some(c)) = (pixels(a, column), pixels(b, column), pixels(c, column))
         {

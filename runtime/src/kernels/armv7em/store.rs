@@ -23,8 +23,8 @@ pub(super) const NOWHERE: u32 = u32::MAX;
 /// How an operation's values are stored.
 #[derive(Clone, Copy)]
 pub(super) struct Store {
-    /// Int8 up to 127, and over its whole range after an add.
-    #[cfg_attr(not(target_arch = "arm"), allow(dead_code))]
+    /// Int8 up to 127, and over its whole range after an add: what [`put`](super::put) stores.
+    #[cfg_attr(not(target_arch = "arm"), expect(dead_code))]
     whole: bool,
     /// The storage has 8 bits.
     bytes: bool,
