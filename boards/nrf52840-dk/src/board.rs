@@ -16,7 +16,7 @@ use rtt_target::ChannelMode::BlockIfFull;
 use rtt_target::{DownChannel, rtt_init, set_defmt_channel};
 
 /// The kernels of this core.
-pub type Active = fourbit::kernels::Reference;
+pub type Active = fourbit::kernels::Armv7em;
 
 /// The instruction cache of the flash: off after a reset.
 const NVMC_ICACHECNF: *mut u32 = 0x4001_E540 as *mut u32;
