@@ -8,7 +8,7 @@ use fourbit::{HeaderError, ParseError};
 use crate::execute::Outcome;
 
 /// Every reason for a refusal, in the order in which the parser looks.
-const REASONS: [&str; 28] = [
+const REASONS: [&str; 31] = [
     "truncated",
     "trailing bytes",
     "bad magic",
@@ -37,6 +37,9 @@ const REASONS: [&str; 28] = [
     "plan: overlap",
     "plan: scratch",
     "plan: kernel",
+    "plan: fusion",
+    "plan: group",
+    "plan: ring",
 ];
 
 /// Counts of outcomes.
@@ -123,6 +126,9 @@ fn reason(error: &ParseError) -> usize {
             PlanProblem::Overlap { .. } => 25,
             PlanProblem::Scratch { .. } => 26,
             PlanProblem::Kernel { .. } => 27,
+            PlanProblem::Fusion { .. } => 28,
+            PlanProblem::Group { .. } => 29,
+            PlanProblem::Ring { .. } => 30,
         },
     }
 }
