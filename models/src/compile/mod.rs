@@ -112,6 +112,9 @@ fn plan(graph: &QGraph, family: Family, max_ram: Option<usize>) -> Result<Plan, 
     if let Some(plan) = room.then(|| Plan::within(graph, family, limit)).flatten() {
         return Ok(plan);
     }
+    if !room && max_ram.is_none() {
+        return Ok(fastest());
+    }
     let mut curve = Plan::curve(graph, family);
     let smallest = curve.first().map_or(0, |plan| plan.arena_bytes);
     curve.retain(|plan| plan.arena_bytes <= limit);
