@@ -156,10 +156,10 @@ impl<'a, K: Kernels> Session<'a, K> {
         }
         let (input, output) = (header.input, header.output);
         copy(image.iter().map(|&v| v as u8), self.bytes_of(input)?);
-        let mut first = 0;
+        let (mut first, mut schedule) = (0, Schedule::EMPTY);
         while first < self.artefact.op_count() {
             let fault = |op| move || SessionError::Plan { op };
-            let mut schedule = Schedule::of(self.artefact, &self.plan, first).ok_or_else(fault(first))?;
+            schedule.load(self.artefact, &self.plan, first).ok_or_else(fault(first))?;
             while let Some(call) = schedule.next_call() {
                 let op = first + call.stage;
                 let step = self.step(op, &call).ok_or_else(fault(op))?;

@@ -18,12 +18,12 @@ pub(super) fn follow(artefact: &Artefact<'_>, plan: &Plan<'_>, family: Family) -
     for index in 0..ops {
         choice(artefact, plan, family, index)?;
     }
-    let mut first = 0;
+    let (mut first, mut schedule) = (0, Schedule::EMPTY);
     while first < ops {
         let fault = PlanProblem::Group { op: first as u16 };
         let range = group(plan, first).ok_or(fault)?;
-        let schedule = Schedule::of(artefact, plan, first).ok_or(fault)?;
-        Walk { artefact, plan, group: range.clone(), schedule }.run()?;
+        schedule.load(artefact, plan, first).ok_or(fault)?;
+        Walk { artefact, plan, group: range.clone(), schedule: &mut schedule }.run()?;
         first = range.end;
     }
     Ok(())
@@ -167,11 +167,11 @@ struct Walk<'w, 'a> {
     artefact: &'w Artefact<'a>,
     plan: &'w Plan<'a>,
     group: Range<usize>,
-    schedule: Schedule,
+    schedule: &'w mut Schedule,
 }
 
 impl Walk<'_, '_> {
-    fn run(mut self) -> Result<(), PlanProblem> {
+    fn run(self) -> Result<(), PlanProblem> {
         while let Some(call) = self.schedule.next_call() {
             self.writes(&call)?;
             self.schedule.finish(&call);
@@ -216,7 +216,7 @@ impl Walk<'_, '_> {
         let start = if usize::from(place.last) >= self.group.end || tensor == self.artefact.header.output {
             0
         } else if replaces(self.artefact, self.plan, self.group.start + call.stage, tensor) {
-            let mut after = self.schedule;
+            let mut after = *self.schedule;
             after.finish(call);
             after.oldest(tensor)
         } else {

@@ -13,7 +13,7 @@ use super::{Artefact, Choice, Fusion, Op, Plan};
 pub const MAX_GROUP: usize = 16;
 
 /// The rows of a tensor that an op reads for a row of its output.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Read {
     /// The tensor.
     pub tensor: u16,
@@ -30,7 +30,7 @@ pub struct Read {
 }
 
 /// An op in a group, and how far it has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stage {
     /// The tensor that it stores: an add's for a convolution that computes that too.
     pub writes: u16,
@@ -62,6 +62,9 @@ pub struct Schedule {
 }
 
 impl Read {
+    /// Nothing.
+    const NONE: Self = Self { tensor: 0, height: 0, kernel: 0, stride: 0, top: 0, producer: None };
+
     /// Reads the row that is made.
     pub const fn same(tensor: u16, height: u16) -> Self {
         Self { tensor, height, kernel: 1, stride: 1, top: 0, producer: None }
@@ -80,6 +83,9 @@ impl Read {
 }
 
 impl Stage {
+    /// Of an op that the one before has computed.
+    pub const NONE: Self = Self { writes: 0, height: 0, step: 0, done: 0, reads: [Read::NONE; 2] };
+
     /// The rows that it makes next; none when all are made.
     pub fn next_rows(&self) -> Range<usize> {
         let (done, height) = (usize::from(self.done), usize::from(self.height));
@@ -88,30 +94,38 @@ impl Stage {
 }
 
 impl Schedule {
+    /// No stage.
+    pub const EMPTY: Self = Self { stages: [Stage::NONE; MAX_GROUP], count: 0 };
+
     /// The schedule of stages whose reads name tensors; finds who makes them.
     pub fn new(stages: impl Iterator<Item = Stage>) -> Option<Self> {
-        let mut schedule = Self { stages: [Stage::default(); MAX_GROUP], count: 0 };
-        for mut stage in stages {
-            let earlier = schedule.stages.get(..schedule.count)?;
-            for read in &mut stage.reads {
-                let maker = earlier.iter().position(|s| s.height > 0 && s.writes == read.tensor);
-                read.producer = maker.map(|index| index as u8);
-            }
-            *schedule.stages.get_mut(schedule.count)? = stage;
-            schedule.count += 1;
+        let mut schedule = Self::EMPTY;
+        for stage in stages {
+            schedule.push(stage)?;
         }
         Some(schedule)
     }
 
-    /// The group that starts with op `first`; `None` where it is too long or not well-formed.
-    pub fn of(artefact: &Artefact<'_>, plan: &Plan<'_>, first: usize) -> Option<Self> {
-        let mut schedule = Self { stages: [Stage::default(); MAX_GROUP], count: 0 };
-        let count = group(plan, first)?.len();
-        let stages = (first..first + count).map(|index| stage(artefact, &plan.choice(index)?, index));
-        for stage in stages {
-            schedule = Self::new(schedule.stages().iter().copied().chain([stage?]))?;
+    /// Becomes the schedule of the group that starts with op `first`; `None` where that is too long or not
+    /// well-formed.
+    pub fn load(&mut self, artefact: &Artefact<'_>, plan: &Plan<'_>, first: usize) -> Option<()> {
+        self.count = 0;
+        for index in group(plan, first)? {
+            self.push(stage(artefact, &plan.choice(index)?, index)?)?;
         }
-        Some(schedule)
+        Some(())
+    }
+
+    /// Puts a stage behind the others; `None` where there is no room.
+    fn push(&mut self, mut stage: Stage) -> Option<()> {
+        let earlier = self.stages.get(..self.count)?;
+        for read in &mut stage.reads {
+            let maker = earlier.iter().position(|s| s.height > 0 && s.writes == read.tensor);
+            read.producer = maker.map(|index| index as u8);
+        }
+        *self.stages.get_mut(self.count)? = stage;
+        self.count += 1;
+        Some(())
     }
 
     /// The stages, in the order of the ops.
@@ -171,7 +185,7 @@ pub(super) fn group(plan: &Plan<'_>, first: usize) -> Option<Range<usize>> {
 /// An op's stage, its producers yet to be found.
 fn stage(artefact: &Artefact<'_>, choice: &Choice, index: usize) -> Option<Stage> {
     if choice.fusion == Fusion::Done {
-        return Some(Stage::default());
+        return Some(Stage::NONE);
     }
     let record = artefact.op(index)?;
     let height = |tensor| artefact.tensor(tensor).map(|info| info.shape.height as u16);

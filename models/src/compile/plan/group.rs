@@ -114,7 +114,7 @@ impl<'w, 'n> Walk<'w, 'n> {
             let step = if way.rows == 0 { height } else { way.rows as u16 };
             stage_of.push(stages.len());
             stages.push(Stage { writes: unit.writes as u16, height, step, done: 0, reads: unit.reads });
-            stages.extend((1..unit.nodes.len()).map(|_| Stage::default()));
+            stages.extend((1..unit.nodes.len()).map(|_| Stage::NONE));
         }
         let schedule = Schedule::new(stages.into_iter())?;
         let lives = |id: &TensorId| net.stored[*id] && net.lifetimes[*id].meets(&nodes);
