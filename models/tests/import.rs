@@ -3,7 +3,7 @@
 //! `tests/import` holds small networks with LiteRT's logits, made by `make_networks.py`. A file that
 //! is cut, changed or of another kind is refused with a sentence, and nothing panics.
 
-use std::path::PathBuf;
+mod common;
 
 use fourbit_models::calibrate::calibrate;
 use fourbit_models::compile::compile;
@@ -16,13 +16,10 @@ use fourbit_models::rng::Rng;
 use fourbit_models::scheme::Setting;
 use fourbit_models::simulate::{Backend, Simulator, values};
 
+use common::{changed, read};
+
 const IMAGES: usize = 16;
 const IMAGE: usize = 8 * 8 * 3;
-
-fn read(name: &str) -> Vec<u8> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/import").join(name);
-    std::fs::read(path).expect("the file is committed")
-}
 
 /// The images of a network, and what LiteRT made of them.
 fn expected(name: &str) -> (Vec<u8>, Vec<u8>) {
@@ -200,16 +197,7 @@ fn imported_bytes_changed_at_random_never_panic() {
     for name in ["tiny_float.tflite", "tiny_int8.tflite", "grey_int8.tflite"] {
         let good = read(name);
         for _ in 0..4_000 {
-            let mut file = good.clone();
-            for _ in 0..1 + rng.below(4) {
-                let at = rng.below(file.len());
-                file[at] = match rng.below(3) {
-                    0 => 0xFF,
-                    1 => file[at].wrapping_add(1),
-                    _ => rng.below(256) as u8,
-                };
-            }
-            match network(&file, "changed", 255.0) {
+            match network(&changed(&mut rng, &good), "changed", 255.0) {
                 Ok(Imported::Integer(graph)) => {
                     // Constants that changed may be refused; a panic is what must not be.
                     taken += usize::from(compile(&graph, &[], "").is_ok());

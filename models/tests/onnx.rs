@@ -1,10 +1,9 @@
 //! ONNX files made by other writers, and what ONNX Runtime computes of them.
 //!
 //! `tests/import` holds the networks, float and quantized, with ONNX Runtime's logits, made by
-//! `make_onnx.py`. A file that
-//! is cut, changed or of another kind is refused with a sentence, and nothing panics.
+//! `make_onnx.py`. A file that is cut, changed or of another kind is refused with a sentence, and nothing panics.
 
-use std::path::PathBuf;
+mod common;
 
 use fourbit_models::calibrate::calibrate;
 use fourbit_models::compile::compile;
@@ -17,10 +16,7 @@ use fourbit_models::rng::Rng;
 use fourbit_models::scheme::Setting;
 use fourbit_models::simulate::{Backend, Simulator, best, values};
 
-fn read(name: &str) -> Vec<u8> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/import").join(name);
-    std::fs::read(path).expect("the file is committed")
-}
+use common::{changed, read};
 
 /// The pixels of the images, and ONNX Runtime's logits of each.
 fn expected(name: &str, image: usize, logits: usize) -> Vec<(Vec<u8>, Vec<f32>)> {
@@ -208,16 +204,7 @@ fn onnx_bytes_changed_at_random_never_panic() {
     for name in ["parts.onnx", "channels_last.onnx", "unsupported.onnx", "resnet_uint8.onnx"] {
         let good = read(name);
         for _ in 0..3_000 {
-            let mut file = good.clone();
-            for _ in 0..1 + rng.below(4) {
-                let at = rng.below(file.len());
-                file[at] = match rng.below(3) {
-                    0 => 0xFF,
-                    1 => file[at].wrapping_add(1),
-                    _ => rng.below(256) as u8,
-                };
-            }
-            match network(&file, "changed", 255.0) {
+            match network(&changed(&mut rng, &good), "changed", 255.0) {
                 Ok(Imported::Float(graph)) => {
                     forward(&graph, &vec![0.5; graph.tensors[0].shape.iter().product()], |_, _| {});
                     taken += 1;

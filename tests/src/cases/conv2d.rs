@@ -1,7 +1,7 @@
 //! Convolutions over all input channels.
 
 use fourbit::Aligned;
-use fourbit::kernels::{Conv2d, Kernel, Kernels, Ring, TensorRef};
+use fourbit::kernels::{Conv2d, Kernel, Kernels, Ring, TensorRef, Window};
 use fourbit::layout::{FilterShape, Layout};
 use fourbit::shape::Shape;
 
@@ -14,28 +14,45 @@ use crate::rng::Rng;
 /// Compares [`Kernels::conv2d`] with the reference.
 pub fn conv2d<K: Kernels>(kernels: &mut K, seed: u64) -> Result<(), Mismatch> {
     let rng = &mut Rng::new(seed);
-    let in_tiles = rng.one_in(3);
-    let (window, extents) = if in_tiles { tiled(rng) } else { window(rng, true) };
-    let taps = window.kernel[0] * window.kernel[1];
     let (bits, style) = choose(rng);
-    let channels = rng.size(1, 36).min(TENSOR_BYTES / extents.pixels()).min(FILTER_BYTES / taps);
-    let shape = if in_tiles { extents } else { Shape { channels, ..extents } };
-    let channels = shape.channels;
+    let Extents { window, shape, filter, layout, output } = Extents::draw(rng);
     let [from, to] = [dtype(rng), dtype(rng)];
     let [zero, out_zero] = [zero_point(rng, from), zero_point(rng, to)];
-    let rows = window.output(0, shape.height).unwrap_or(0);
-    let columns = window.output(1, shape.width).unwrap_or(0);
-    let outputs = outputs(rng, taps * channels).min(TENSOR_BYTES / (rows * columns).max(1));
-    let outputs = if in_tiles { (outputs & !1).max(2) } else { outputs };
-    let layout = rng.pick([Layout::OutputMajor, Layout::OutputMajor, Layout::OutputMajor, Layout::TapMajor]);
     let (mut memory, mut constants) = (Aligned([0; TENSOR_BYTES]), Constants::new());
     let data = fill(rng, &mut memory.0, shape, from, zero, style, from.limits());
     let input = TensorRef { data, ring: Ring::whole(shape.height), shape, dtype: from, zero_point: zero };
-    let filter = FilterShape { outputs, taps, inputs: channels };
     let spec = Spec { style, shape: filter, bits, layout, input: (from, zero), output: (to, out_zero) };
     let (filter, epilogue) = constants.fill(rng, &spec);
     let kernel = rng.pick(Kernel::ALL);
     let args = Args::Conv2d(Conv2d { input, filter, epilogue, window, kernel });
-    let shape = Shape::new(rows, columns, outputs);
-    equal(kernels, rng, seed, &Case { args, shape, dtype: to, zero_point: out_zero })
+    equal(kernels, rng, seed, &Case { args, shape: output, dtype: to, zero_point: out_zero })
+}
+
+/// Extents of a convolution, a third of them such that kernels that work in tiles have a form for them.
+pub(super) struct Extents {
+    pub(super) window: Window,
+    /// Of the input.
+    pub(super) shape: Shape,
+    pub(super) filter: FilterShape,
+    pub(super) layout: Layout,
+    /// Of the output.
+    pub(super) output: Shape,
+}
+
+impl Extents {
+    pub(super) fn draw(rng: &mut Rng) -> Self {
+        let in_tiles = rng.one_in(3);
+        let (window, extents) = if in_tiles { tiled(rng) } else { window(rng, true) };
+        let taps = window.kernel[0] * window.kernel[1];
+        let channels = rng.size(1, 36).min(TENSOR_BYTES / extents.pixels()).min(FILTER_BYTES / taps);
+        let shape = if in_tiles { extents } else { Shape { channels, ..extents } };
+        let rows = window.output(0, shape.height).unwrap_or(0);
+        let columns = window.output(1, shape.width).unwrap_or(0);
+        let outputs = outputs(rng, taps * shape.channels).min(TENSOR_BYTES / (rows * columns).max(1));
+        let outputs = if in_tiles { (outputs & !1).max(2) } else { outputs };
+        let layout =
+            rng.pick([Layout::OutputMajor, Layout::OutputMajor, Layout::OutputMajor, Layout::TapMajor]);
+        let filter = FilterShape { outputs, taps, inputs: shape.channels };
+        Self { window, shape, filter, layout, output: Shape::new(rows, columns, outputs) }
+    }
 }

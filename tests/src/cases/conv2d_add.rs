@@ -2,15 +2,11 @@
 
 use fourbit::Aligned;
 use fourbit::kernels::{Add, Addend, Conv2d, ConvAdd, Kernel, Kernels, Reference, Ring, TensorRef};
-use fourbit::layout::{FilterShape, Layout};
-use fourbit::shape::Shape;
 
 use super::add::{common, side};
-use super::linear::{Constants, Spec, choose, outputs};
-use super::{
-    FILTER_BYTES, Style, TENSOR_BYTES, clamp, dtype, fill, matches, reach, scale_to, span, tiled, window,
-    zero_point,
-};
+use super::conv2d::Extents;
+use super::linear::{Constants, Spec, choose};
+use super::{Style, TENSOR_BYTES, clamp, dtype, fill, matches, reach, scale_to, span, zero_point};
 use crate::case::{Args, Case};
 use crate::mismatch::Mismatch;
 use crate::rng::Rng;
@@ -18,37 +14,26 @@ use crate::rng::Rng;
 /// Compares [`Kernels::conv2d_add`] with the reference's convolution and then its addition.
 pub fn conv2d_add<K: Kernels>(kernels: &mut K, seed: u64) -> Result<(), Mismatch> {
     let rng = &mut Rng::new(seed);
-    let in_tiles = rng.one_in(3);
-    let (window, extents) = if in_tiles { tiled(rng) } else { window(rng, true) };
-    let taps = window.kernel[0] * window.kernel[1];
     let (bits, style) = choose(rng);
-    let channels = rng.size(1, 36).min(TENSOR_BYTES / extents.pixels()).min(FILTER_BYTES / taps);
-    let shape = if in_tiles { extents } else { Shape { channels, ..extents } };
-    let channels = shape.channels;
+    let Extents { window, shape, filter, layout, output } = Extents::draw(rng);
     let [from, between, other_type, to] = [dtype(rng), dtype(rng), dtype(rng), dtype(rng)];
     let [zero, mid_zero, other_zero, out_zero] =
         [from, between, other_type, to].map(|dtype| zero_point(rng, dtype));
-    let rows = window.output(0, shape.height).unwrap_or(0);
-    let columns = window.output(1, shape.width).unwrap_or(0);
-    let outputs = outputs(rng, taps * channels).min(TENSOR_BYTES / (rows * columns).max(1));
-    let outputs = if in_tiles { (outputs & !1).max(2) } else { outputs };
-    let layout = rng.pick([Layout::OutputMajor, Layout::OutputMajor, Layout::OutputMajor, Layout::TapMajor]);
     let (mut memory, mut constants) = (Aligned([0; TENSOR_BYTES]), Constants::new());
     let data = fill(rng, &mut memory.0, shape, from, zero, style, from.limits());
     let input = TensorRef { data, ring: Ring::whole(shape.height), shape, dtype: from, zero_point: zero };
-    let filter = FilterShape { outputs, taps, inputs: channels };
     let spec = Spec { style, shape: filter, bits, layout, input: (from, zero), output: (between, mid_zero) };
     let (filter, epilogue) = constants.fill(rng, &spec);
     let conv = Conv2d { input, filter, epilogue, window, kernel: rng.pick(Kernel::ALL) };
 
-    let shape = Shape::new(rows, columns, outputs);
+    let shape = output;
     let reaches = [reach(between, mid_zero), reach(other_type, other_zero)];
     let style = if style == Style::Limit { Style::Typical } else { style };
     let [mid_scale, other_scale] = reaches.map(|reach| side(rng, style, reach));
     let out = scale_to(rng, common(reaches[0], mid_scale) + common(reaches[1], other_scale), span(to));
     let mut other_memory = Aligned([0; TENSOR_BYTES]);
     let data = fill(rng, &mut other_memory.0, shape, other_type, other_zero, style, other_type.limits());
-    let ring = Ring::whole(rows);
+    let ring = Ring::whole(shape.height);
     let other =
         Addend { data: Some(data), ring, dtype: other_type, zero_point: other_zero, rescale: other_scale };
     let (min, max) = clamp(rng, to, out_zero);
