@@ -3,17 +3,20 @@
 
 #![cfg(unix)]
 
+use std::fs::DirEntry;
 use std::hash::{BuildHasher, RandomState};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant, SystemTime};
 
 use fourbit_models::dataset::{Kind, SIDE, Split};
 use image::RgbImage;
 
 /// Kills in one test.
 const KILLS: u32 = 3;
+/// Most checkpoints that are written before a kill: all kills together come before the end of the recipes' 80 epochs.
+const MOST: u64 = 25;
 const CLASSES: usize = 3;
 const IMAGES_PER_CLASS: usize = 40;
 
@@ -41,16 +44,34 @@ fn quantize(folder: &Path, name: &str) -> Command {
     command
 }
 
-fn finish(folder: &Path, name: &str) -> Duration {
-    let begun = Instant::now();
+fn finish(folder: &Path, name: &str) {
     let output = quantize(folder, name).output().expect("starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    begun.elapsed()
 }
 
-/// A fraction that differs from run to run.
-fn random() -> f64 {
-    RandomState::new().hash_one(Instant::now()) as f64 / u64::MAX as f64
+/// A number from 1 to `most` that differs from run to run.
+fn random(most: u64) -> u64 {
+    1 + RandomState::new().hash_one(Instant::now()) % most
+}
+
+/// When each run's checkpoint was last written.
+fn saved(runs: &Path) -> Vec<Option<SystemTime>> {
+    let folders = std::fs::read_dir(runs).into_iter().flatten().flatten();
+    let written = |folder: DirEntry| folder.path().join("checkpoint").metadata().ok()?.modified().ok();
+    folders.map(written).collect()
+}
+
+/// Returns once so many more checkpoints were written as the child runs, at any point of the epoch after.
+fn wait(runs: &Path, child: &mut Child, checkpoints: u64) {
+    let (mut seen, mut count) = (saved(runs), 0);
+    while count < checkpoints {
+        assert!(child.try_wait().expect("can be asked").is_none(), "ended after {count} checkpoints");
+        std::thread::sleep(Duration::from_millis(5));
+        let now = saved(runs);
+        count += u64::from(now != seen);
+        seen = now;
+    }
+    std::thread::sleep(Duration::from_millis(random(100)));
 }
 
 /// Artefact and float graph.
@@ -64,13 +85,13 @@ fn a_killed_quantize_ends_with_the_same_bytes() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let folder = folder.path();
     photos(&folder.join("photos"));
-    let whole = finish(folder, "whole");
+    finish(folder, "whole");
 
     for kill in 1..=KILLS {
-        let wait = whole.mul_f64(0.08 + 0.12 * random());
+        let checkpoints = random(MOST);
         let mut child = quantize(folder, "killed").stderr(Stdio::null()).spawn().expect("starts");
-        std::thread::sleep(wait);
-        println!("kill {kill} after {:.2} s of {:.2} s", wait.as_secs_f64(), whole.as_secs_f64());
+        wait(&folder.join("killed-runs"), &mut child, checkpoints);
+        println!("kill {kill} after {checkpoints} checkpoints");
         let group = format!("-{}", child.id());
         let killed = Command::new("kill").args(["-KILL", "--", &group]).status().expect("starts");
         assert!(killed.success());

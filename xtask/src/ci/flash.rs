@@ -4,7 +4,7 @@
 //! fits the chip's memory; a file that does not is refused. And the emulator runs firmware that
 //! reports with defmt: the same frames, through the same decoder, as come over RTT.
 
-use std::env;
+use std::env::consts::EXE_SUFFIX;
 use std::fs;
 use std::process::Command;
 
@@ -85,7 +85,8 @@ fn dry_runs(board: &Board) -> anyhow::Result<Tally> {
 
 /// Runs the command line itself; its exit code and a part of what it says are known.
 fn dry_run(board: &Board, args: &[&str], code: i32, says: &str) -> anyhow::Result<()> {
-    let mut command = Command::new(env::current_exe().context("this program has no file")?);
+    // The program by its path: the file that this process was started from may have been built again since.
+    let mut command = Command::new(paths::target().join(format!("debug/xtask{EXE_SUFFIX}")));
     command.args(["flash", "--dry-run", "--board", &board.name]).args(args);
     let output = command.output().with_context(|| format!("cannot start `{}`", process::typed(&command)))?;
     let said = [output.stdout, output.stderr].concat();
