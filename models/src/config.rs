@@ -67,6 +67,9 @@ pub struct Config {
     /// (knowledge distillation, arXiv 1503.02531, at temperature 1). 0: labels alone.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub distill: f32,
+    /// Part of each label that is spread evenly over all classes (arXiv 1512.00567). 0: labels as they are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub label_smoothing: f32,
     /// Decay per update of the averaged weights, which are what is exported.
     #[serde(default = "defaults::ema")]
     pub ema: f32,
@@ -175,6 +178,7 @@ impl Config {
             (fraction(self.weight_decay), "weight_decay", "in [0, 1)"),
             (self.clip >= 0.0 && self.clip.is_finite(), "clip", "a positive number, or 0 for none"),
             ((0.0..=1.0).contains(&self.distill), "distill", "in [0, 1]"),
+            (fraction(self.label_smoothing), "label_smoothing", "in [0, 1)"),
             (fraction(self.ema), "ema", "in [0, 1)"),
             (self.crop <= 16, "crop", "at most 16"),
         ];
@@ -234,6 +238,8 @@ mod tests {
         assert_eq!(config.setting, Precision::Quantized(Setting::W4a8));
         assert_eq!(config.split, Split::All);
         let text = toml::to_string(&config).expect("writes");
+        // What is off is not written, so that digests of recipes stay as they are.
+        assert!(!text.contains("label_smoothing") && !text.contains("distill"), "{text}");
         assert_eq!(Config::parse(&text).expect("parses"), config);
     }
 
@@ -245,6 +251,7 @@ mod tests {
             ("'w4a8'", "'w2a2'", "w2a2"),
             ("seed = 1", "seeds = 1", "seeds"),
             ("lr = 0.01", "lr = 0.01\nbatch = 3", "`shards`"),
+            ("lr = 0.01", "lr = 0.01\nlabel_smoothing = 1.0", "`label_smoothing`"),
         ] {
             let message = Config::parse(&GOOD.replace(from, to)).expect_err("refused").to_string();
             assert!(message.contains(expected) && !message.contains('\n'), "{message}");

@@ -2,17 +2,20 @@
 //!
 //! [`train`] runs or resumes the run of a folder and leaves there `checkpoint`, `metrics.json`
 //! and the graph of the averaged weights, `float.graph` or `w4a8.graph`. A quantized run ends by
-//! comparing its network with the artefact made of it ([`agreement`]). The result depends on
-//! the configuration and the data alone (on one kind of CPU: floating-point sums differ between
-//! instruction sets). An interrupted run repeats the epoch it was in.
+//! comparing its network with the artefact made of it ([`agreement`]), on the CPU whatever it was
+//! trained on: a GPU may round a tie another way. The result depends on the configuration and the
+//! data alone (on one kind of CPU, or one GPU and driver: floating-point sums differ between them).
+//! An interrupted run repeats the epoch it was in.
 
 pub mod agreement;
+mod backend;
 pub mod batches;
 pub mod checkpoint;
 pub mod lock;
 pub mod optimizer;
 mod progress;
 pub mod step;
+pub mod target;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -28,42 +31,26 @@ use crate::graph_file::{GraphFileError, write_beside};
 use crate::metrics::{Epoch, Metrics};
 use crate::nets::transfer;
 use crate::ptq;
-use crate::qat::{Network, NetworkError};
+use crate::qat::{Network, NetworkError, tensors};
 use crate::quantize::QuantizeError;
 use agreement::AgreementError;
 use checkpoint::{Checkpoint, CheckpointError};
 use lock::{Lock, LockError};
 use optimizer::State;
 use progress::Progress;
-use step::Teacher;
+use target::{Target, Teacher};
 
 /// Training images that the final accuracy is measured on.
 const TRAIN_SAMPLE: usize = 10_000;
 
-/// Which of Burn's backends computes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Backend {
-    /// `burn-flex`: the default.
-    #[default]
-    Flex,
-    /// `burn-ndarray`: much slower, for comparison.
-    NdArray,
-}
-
-impl Backend {
-    /// Its device, without autodiff.
-    pub fn device(self) -> Device {
-        match self {
-            Backend::Flex => Device::flex(),
-            #[allow(deprecated)]
-            Backend::NdArray => Device::ndarray(),
-        }
-    }
-}
+pub use backend::{Backend, BackendError};
 
 /// Why a run stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
+    /// The backend.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
     /// The configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -155,6 +142,7 @@ pub fn train(
     let write = |path: &Path, bytes: &[u8]| {
         write_beside(path, bytes).map_err(|source| TrainError::Write { path: path.to_owned(), source })
     };
+    let device = backend.device()?;
     std::fs::create_dir_all(run).map_err(|source| TrainError::Write { path: run.to_owned(), source })?;
     let _lock = Lock::take(run)?;
     let recipe = toml::to_string(config).map_err(|e| ConfigError::Parse(e.to_string()))?;
@@ -190,13 +178,13 @@ pub fn train(
         config.setting.name(),
         config.epochs,
     );
-    let teacher = teacher(config)?;
+    let target = Target { teacher: teacher(config)?, smoothing: config.label_smoothing };
     let mut progress = Progress::new(config.epochs);
     while checkpoint.epochs.len() < config.epochs {
         let number = checkpoint.epochs.len() + 1;
         progress.start(number, updates);
-        let networks = (&network, teacher.as_ref());
-        let epoch = epoch(config, networks, &dataset, backend, &mut checkpoint.state, number, &progress)?;
+        let aim = (&network, &target);
+        let epoch = epoch(config, aim, &dataset, &device, &mut checkpoint.state, number, &progress)?;
         progress.finish(&epoch, epoch.seconds * (config.epochs - number) as f64);
         checkpoint.epochs.push(epoch);
         checkpoint.save(run)?;
@@ -204,7 +192,7 @@ pub fn train(
     let graph = network.graph(&checkpoint.state.average);
     let path = run.join(format!("{}.graph", config.setting.name()));
     graph.save(&path)?;
-    let metrics = measure(config, &dataset, &graph, backend, checkpoint.epochs)?;
+    let metrics = measure(config, &dataset, &graph, &device, checkpoint.epochs)?;
     let json = serde_json::to_vec_pretty(&metrics)
         .map_err(|e| TrainError::Write { path: run.join("metrics.json"), source: e.into() })?;
     write(&run.join("metrics.json"), &json)?;
@@ -254,20 +242,20 @@ fn teacher(config: &Config) -> Result<Option<Teacher>, TrainError> {
 /// One pass over the training images.
 fn epoch(
     config: &Config,
-    (network, teacher): (&Network, Option<&Teacher>),
+    (network, target): (&Network, &Target),
     dataset: &Dataset,
-    backend: Backend,
+    device: &Device,
     state: &mut State,
     number: usize,
     progress: &Progress,
 ) -> Result<Epoch, TrainError> {
-    let device = backend.device().autodiff();
+    let tape = device.clone().autodiff();
     let updates = batches::updates_per_epoch(config, &dataset.train);
     let begun = Instant::now();
     let (mut loss, mut correct, mut seen) = (0.0f64, 0, 0);
     std::thread::scope(|scope| {
         for shards in batches::start(scope, config, &dataset.train, number - 1) {
-            let step = step::gradients((network, &state.values), teacher, &device, shards);
+            let step = step::gradients((network, &state.values), target, &tape, shards);
             if !step.loss.is_finite() {
                 return Err(TrainError::Diverged { epoch: number });
             }
@@ -292,7 +280,7 @@ fn epoch(
         epoch: number,
         loss: (loss / updates as f64) as f32,
         train_accuracy: correct as f64 / seen as f64,
-        held_out_accuracy: accuracy(&average, &dataset.held_out, backend, config.shards)?,
+        held_out_accuracy: accuracy(&average, &dataset.held_out, device, config.shards)?,
         seconds,
         images_per_second: seen as f64 / seconds,
     })
@@ -302,13 +290,13 @@ fn epoch(
 pub fn accuracy(
     graph: &Graph,
     images: &Images,
-    backend: Backend,
+    device: &Device,
     threads: usize,
 ) -> Result<Option<f64>, NetworkError> {
     if images.is_empty() {
         return Ok(None);
     }
-    let logits = logits(graph, images, backend, threads)?;
+    let logits = logits(graph, images, device, threads)?;
     Ok(Some(step::accuracy(&logits, &images.labels)))
 }
 
@@ -316,27 +304,28 @@ pub fn accuracy(
 pub fn logits(
     graph: &Graph,
     images: &Images,
-    backend: Backend,
+    device: &Device,
     threads: usize,
 ) -> Result<Vec<f32>, NetworkError> {
     let (network, values) = Network::new(folded_graph(graph))?;
-    Ok(step::logits(&network, &values, &backend.device(), images, threads))
+    Ok(step::logits(&network, &values, device, images, threads))
 }
 
 fn measure(
     config: &Config,
     dataset: &Dataset,
     graph: &Graph,
-    backend: Backend,
+    device: &Device,
     epochs: Vec<Epoch>,
 ) -> Result<Metrics, TrainError> {
     let agreement = match config.setting {
         Precision::Float => None,
         Precision::Quantized(_) => {
-            Some(agreement::measure(graph, &dataset.test, &backend.device(), config.shards)?)
+            let cpu = if tensors::on_cpu(device) { device.clone() } else { Device::flex() };
+            Some(agreement::measure(graph, &dataset.test, &cpu, config.shards)?)
         }
     };
-    let accuracy = |images: &Images| accuracy(graph, images, backend, config.shards);
+    let accuracy = |images: &Images| accuracy(graph, images, device, config.shards);
     Ok(Metrics {
         dataset: dataset.name.clone(),
         dataset_sha256: dataset.checksum.clone(),

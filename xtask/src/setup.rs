@@ -1,4 +1,4 @@
-//! `setup`: brings what the toolchain lacks: targets, the Miri nightly, the emulator.
+//! `setup`: brings what the toolchain lacks: targets, the Miri nightly, the emulator, a Vulkan driver.
 //!
 //! Every step says what it does. Where this machine does not let it install something, one line
 //! says what to install.
@@ -16,6 +16,9 @@ use crate::{paths, process};
 pub(crate) const NIGHTLY: &str = "nightly-2026-05-20";
 /// The emulator of the Arm boards, and Debian's package of it.
 pub(crate) const QEMU: &str = "qemu-system-arm";
+
+/// Debian's package of Mesa's Vulkan drivers, one of which computes on the CPU.
+const VULKAN: &str = "mesa-vulkan-drivers";
 
 /// Installs the Rust targets and the emulator that the other commands need.
 #[derive(Debug, Args)]
@@ -82,16 +85,35 @@ pub(crate) fn qemu() -> anyhow::Result<()> {
     if !cfg!(target_os = "linux") || !works("apt-get", &["--version"]) {
         return Err(install_it());
     }
-    let Some(prefix) = root_prefix() else { return Err(install_it()) };
-    let package = ["install", "-y", "--no-install-recommends", QEMU];
-    eprintln!("setup: apt-get {} (the emulator of the Arm boards)", package.join(" "));
-    if apt(prefix, &package).is_err() {
-        eprintln!("setup: apt-get update");
-        if apt(prefix, &["update"]).and_then(|()| apt(prefix, &package)).is_err() {
-            return Err(install_it());
-        }
+    let installed = install(QEMU, "the emulator of the Arm boards") && works(QEMU, &["--version"]);
+    if installed { Ok(()) } else { Err(install_it()) }
+}
+
+/// Installs a package of Debian's where this machine allows it; `false` where it does not.
+fn install(package: &str, what: &str) -> bool {
+    let Some(prefix) = root_prefix() else { return false };
+    let install = ["install", "-y", "--no-install-recommends", package];
+    eprintln!("setup: apt-get {} ({what})", install.join(" "));
+    if apt(prefix, &install).is_ok() {
+        return true;
     }
-    if works(QEMU, &["--version"]) { Ok(()) } else { Err(install_it()) }
+    eprintln!("setup: apt-get update");
+    apt(prefix, &["update"]).and_then(|()| apt(prefix, &install)).is_ok()
+}
+
+/// Makes sure that Mesa's software driver is there, on which the training backend `wgpu` is tested.
+pub(crate) fn vulkan() -> anyhow::Result<()> {
+    let there = || {
+        let drivers = std::fs::read_dir("/usr/share/vulkan/icd.d").into_iter().flatten().flatten();
+        drivers.map(|entry| entry.file_name()).any(|name| name.to_string_lossy().starts_with("lvp_icd"))
+    };
+    let apt = cfg!(target_os = "linux") && works("apt-get", &["--version"]);
+    if there() || (apt && install(VULKAN, "a Vulkan driver that needs no GPU") && there()) {
+        return Ok(());
+    }
+    bail!(Missing(format!(
+        "Mesa's software Vulkan driver is missing: install it, for example with `apt-get install {VULKAN}`"
+    )))
 }
 
 fn install_it() -> anyhow::Error {

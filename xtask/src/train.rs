@@ -44,7 +44,7 @@ pub(crate) struct Options {
     /// Where the data set's files lie; by default the variable FOURBIT_DATA says it
     #[arg(long, value_name = "PATH")]
     pub(crate) data: Option<PathBuf>,
-    /// What computes: flex is some 8 times faster than ndarray
+    /// What computes
     #[arg(long, value_enum, default_value_t = Backend::Flex)]
     pub(crate) backend: Backend,
     /// Threads; by default one per core
@@ -55,9 +55,30 @@ pub(crate) struct Options {
 /// A backend of Burn.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 pub(crate) enum Backend {
+    /// The CPU
     #[default]
     Flex,
+    /// The CPU, some 8 times slower, for comparison
     Ndarray,
+    /// A GPU, by Vulkan, Metal or DirectX 12; the first build with it takes many minutes more
+    Wgpu,
+    /// As wgpu, on a driver that computes on the CPU: slow, for tests
+    WgpuSoftware,
+}
+
+impl Backend {
+    /// The feature of fourbit-models that has it.
+    fn feature(self) -> &'static str {
+        match self {
+            Backend::Flex | Backend::Ndarray => "fourbit-models/train",
+            Backend::Wgpu | Backend::WgpuSoftware => "fourbit-models/wgpu",
+        }
+    }
+
+    /// Its name on the command line.
+    fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
 }
 
 impl Train {
@@ -65,7 +86,7 @@ impl Train {
         let config = config(&self.config)?;
         let name = config.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let run = paths::runs(self.options.runs.as_deref()).join(&name);
-        build()?;
+        build(self.options.backend)?;
         start(&config, &run, self.init.as_deref(), &self.options)?;
         let metrics = metrics(&run)?;
         if json {
@@ -90,11 +111,11 @@ fn config(name: &str) -> anyhow::Result<PathBuf> {
     })
 }
 
-/// Builds `fourbit-train` with the same selection of features as the tests, so that Burn is
-/// built once for both. Cargo shows its progress.
-pub(crate) fn build() -> anyhow::Result<()> {
+/// Builds `fourbit-train`, for the CPU with the same selection of features as the tests, so that Burn
+/// is built once for both. Cargo shows its progress.
+pub(crate) fn build(backend: Backend) -> anyhow::Result<()> {
     eprintln!("building fourbit-train (the first time with Burn, some minutes)");
-    let args = ["build", "--workspace", "--features", "fourbit-models/train", "--bin", "fourbit-train"];
+    let args = ["build", "--workspace", "--features", backend.feature(), "--bin", "fourbit-train"];
     process::run(&mut process::cargo(args))
 }
 
@@ -115,10 +136,7 @@ pub(crate) fn start(config: &Path, run: &Path, init: Option<&Path>, options: &Op
     // Training takes and gives back large blocks all the time. The GNU C library would return each
     // to the system, which costs a sixth of the time; elsewhere the variables mean nothing.
     command.env("MALLOC_MMAP_THRESHOLD_", "1073741824").env("MALLOC_TRIM_THRESHOLD_", "2147483647");
-    let backend = options.backend.to_possible_value();
-    if let Some(backend) = &backend {
-        command.args(["--backend", backend.get_name()]);
-    }
+    command.args(["--backend", &options.backend.name()]);
     process::run(&mut command).context("training failed")?;
     draw(run)
 }
@@ -150,5 +168,12 @@ mod tests {
     fn an_unknown_configuration_says_where_they_are() {
         let error = config("no-such-config").unwrap_err().to_string();
         assert!(error.ends_with("a name in models/configs"), "{error}");
+    }
+
+    #[test]
+    fn only_a_gpu_needs_another_build() {
+        let features: Vec<_> = Backend::value_variants().iter().map(|backend| backend.feature()).collect();
+        assert_eq!(Backend::WgpuSoftware.name(), "wgpu-software");
+        assert_eq!(features, [["fourbit-models/train"; 2], ["fourbit-models/wgpu"; 2]].concat());
     }
 }

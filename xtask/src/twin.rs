@@ -58,7 +58,7 @@ impl Trained {
             let (seconds, recipes) = (0.0, Vec::new());
             return Ok(Self { graph, float: None, float_accuracy: None, agreement, seconds, recipes });
         }
-        train::build()?;
+        train::build(options.backend)?;
         let mut runs = Runs { arch, dataset, data, options, seconds: 0.0, recipes: Vec::new() };
         let float = match from {
             Some(path) if load(path)?.labels == data.classes => path.to_owned(),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use fourbit_models::config::Config;
 use fourbit_models::train::{Backend, train};
 
@@ -23,18 +23,12 @@ struct Args {
     /// Float graph to start from, instead of the configuration's `init`.
     #[arg(long)]
     init: Option<PathBuf>,
-    /// What computes; ndarray is far slower than flex.
+    /// What computes.
     #[arg(long, value_enum, default_value = "flex")]
-    backend: BackendName,
+    backend: Backend,
     /// Parts of a batch, one thread each, instead of the configuration's `shards`.
     #[arg(long)]
     threads: Option<usize>,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum BackendName {
-    Flex,
-    Ndarray,
 }
 
 fn main() -> ExitCode {
@@ -47,14 +41,12 @@ fn main() -> ExitCode {
         if let Some(threads) = args.threads {
             config.shards = threads;
         }
-        let backend = match args.backend {
-            BackendName::Flex => Backend::Flex,
-            BackendName::Ndarray => {
-                eprintln!("note: the ndarray backend trains many times slower than flex");
-                Backend::NdArray
-            }
-        };
-        let outcome = train(&config, &args.run, args.data.as_deref(), backend)?;
+        match args.backend {
+            Backend::Flex | Backend::Wgpu => {}
+            Backend::NdArray => eprintln!("note: the ndarray backend trains many times slower than flex"),
+            Backend::WgpuSoftware => eprintln!("note: a software driver trains many times slower than flex"),
+        }
+        let outcome = train(&config, &args.run, args.data.as_deref(), args.backend)?;
         let accuracy = outcome.metrics.test_accuracy * 100.0;
         eprintln!("test accuracy {accuracy:.2} %, {}", outcome.graph.display());
         if let Some(agreement) = &outcome.metrics.agreement {

@@ -39,7 +39,7 @@ pub struct ConvQuant {
 
 impl Conv2d {
     /// Elements of one filter.
-    fn patch(&self) -> usize {
+    pub(super) fn patch(&self) -> usize {
         self.window.kernel[0] * self.window.kernel[1] * self.input[2]
     }
 

@@ -5,7 +5,7 @@
 //! ranges every operation is fake-quantized, so training, export and the agreement tests share
 //! one forward pass. Activations are NHWC and hold real values, fake-quantized or not.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -14,7 +14,7 @@ use crate::qat::conv::{Conv2d, ConvQuant};
 use crate::qat::fake_quant::FakeQuant;
 use crate::qat::norm::{BatchNorm, Statistics};
 use crate::qat::pool::{GlobalPool, PoolQuant};
-use crate::qat::tape::apply;
+use crate::qat::tensors::apply;
 
 /// Why a graph cannot be trained.
 #[derive(Debug, thiserror::Error)]
@@ -222,12 +222,7 @@ impl Network {
                 let x = self.linear(node, conv, layer, leaves, next());
                 let x = match &conv.norm {
                     Some(norm) => {
-                        let op = Arc::new(BatchNorm {
-                            shape,
-                            eps: norm.eps,
-                            relu: conv.relu,
-                            statistics: OnceLock::new(),
-                        });
+                        let op = Arc::new(BatchNorm::new(shape, norm.eps, conv.relu));
                         measured.push((layer.offset + 2, Arc::clone(&op)));
                         apply(op, x, leaves.tensor(layer.offset), leaves.tensor(layer.offset + 1))
                     }
@@ -258,7 +253,7 @@ impl Network {
             quant: quant.map(|(weight_bits, range)| ConvQuant { weight_bits, input_scale: range.scale() }),
         };
         let offset = if op.bias { leaves.tensor(layer.offset) } else { leaves.none.clone() };
-        apply::<4, 4>(Arc::new(op), x, leaves.tensor(layer.weight), offset)
+        apply(Arc::new(op), x, leaves.tensor(layer.weight), offset)
     }
 
     /// Clamp and fake quantization after a linear operation or a sum.
@@ -298,10 +293,10 @@ impl Leaves<'_> {
 }
 
 /// Statistics that a forward pass measured.
-pub fn statistics(measured: &(usize, Arc<BatchNorm>)) -> Option<(usize, usize, &Statistics)> {
+pub fn statistics(measured: &(usize, Arc<BatchNorm>)) -> Option<(usize, usize, Statistics)> {
     let (index, norm) = measured;
     let [batch, height, width, _] = norm.shape;
-    norm.statistics.get().map(|statistics| (*index, batch * height * width, statistics))
+    norm.statistics().map(|statistics| (*index, batch * height * width, statistics))
 }
 
 /// Refuses what has no gradient, and half-quantized nodes.

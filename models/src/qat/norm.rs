@@ -2,7 +2,9 @@
 
 use std::sync::OnceLock;
 
-use crate::qat::tape::SliceOp;
+use burn::tensor::Tensor;
+
+use crate::qat::tape::{SliceOp, floats};
 
 /// Rows summed in `f32` before they are added to the total in `f64`.
 const BLOCK: usize = 256;
@@ -45,8 +47,10 @@ pub struct BatchNorm {
     pub eps: f32,
     /// Clamp at zero.
     pub relu: bool,
-    /// Filled by the forward pass.
-    pub statistics: OnceLock<Statistics>,
+    /// Filled by the forward pass on slices.
+    statistics: OnceLock<Statistics>,
+    /// Mean and biased variance, filled by the forward pass on tensors.
+    on_device: OnceLock<[Tensor<1>; 2]>,
 }
 
 /// Mean and biased variance per channel.
@@ -59,6 +63,25 @@ pub struct Statistics {
 }
 
 impl BatchNorm {
+    /// A norm that has not run yet.
+    pub fn new(shape: [usize; 4], eps: f32, relu: bool) -> Self {
+        Self { shape, eps, relu, statistics: OnceLock::new(), on_device: OnceLock::new() }
+    }
+
+    /// What the forward pass measured, read from the device where it is still there.
+    pub fn statistics(&self) -> Option<Statistics> {
+        let read = |[mean, var]: &[Tensor<1>; 2]| Statistics {
+            mean: floats(mean.clone()),
+            var: floats(var.clone()),
+        };
+        self.statistics.get().cloned().or_else(|| self.on_device.get().map(read))
+    }
+
+    /// Keeps mean and biased variance of the first forward pass on tensors, without waiting for them.
+    pub(super) fn measured_on_device(&self, statistics: [Tensor<1>; 2]) {
+        self.on_device.get_or_init(|| statistics);
+    }
+
     fn channels(&self) -> usize {
         self.shape[3]
     }
@@ -174,7 +197,7 @@ mod tests {
     use super::*;
 
     fn norm(relu: bool) -> BatchNorm {
-        BatchNorm { shape: [4, 1, 1, 1], eps: 0.0, relu, statistics: OnceLock::new() }
+        BatchNorm::new([4, 1, 1, 1], 0.0, relu)
     }
 
     #[test]
@@ -184,7 +207,7 @@ mod tests {
         assert_eq!(norm(false).forward([&x, &[2.0], &[1.0]]), [-1.0, -1.0, 3.0, 3.0]);
         let clamped = norm(true);
         assert_eq!(clamped.forward([&x, &[2.0], &[1.0]]), [0.0, 0.0, 3.0, 3.0]);
-        let statistics = clamped.statistics.get().expect("measured");
+        let statistics = clamped.statistics().expect("measured");
         assert_eq!((statistics.mean[0], statistics.var[0]), (3.0, 4.0));
         // Only the last two pass: d beta = 5, d gamma = xhat . g = 1 * 2 + 1 * 3.
         let [_, gamma, beta] = clamped.backward([&x, &[2.0], &[1.0]], &[7.0, 7.0, 2.0, 3.0], [true; 3]);

@@ -2,7 +2,7 @@
 //!
 //! A [`SliceOp`] is a pure function of up to three float arrays with its own gradient, written on
 //! plain slices and tested without Burn. [`apply`] records it on the tape of its inputs, on every
-//! backend that this crate names. Tensors are row-major; inputs are saved by reference, never
+//! backend that computes on the CPU. Tensors are row-major; inputs are saved by reference, never
 //! copied, on the `flex` backend.
 
 // `NdArray` is named here, once, as long as Burn has it.
@@ -34,13 +34,8 @@ pub trait SliceOp: Debug + Send + Sync + 'static {
     fn backward(&self, inputs: [&[f32]; 3], grad: &[f32], wanted: [bool; 3]) -> [Option<Vec<f32>>; 3];
 }
 
-/// Applies `op`. Inputs that the tape does not track are constants.
-pub fn apply<const A: usize, const D: usize>(
-    op: Arc<dyn SliceOp>,
-    a: Tensor<A>,
-    b: Tensor<1>,
-    c: Tensor<1>,
-) -> Tensor<D> {
+/// Applies `op` on the CPU. Inputs that the tape does not track are constants.
+pub fn apply(op: Arc<dyn SliceOp>, a: Tensor<4>, b: Tensor<1>, c: Tensor<1>) -> Tensor<4> {
     let out =
         <Dispatch as TapeBackend>::slice_op(a.into_dispatch(), b.into_dispatch(), c.into_dispatch(), op);
     Tensor::from_dispatch(out)
@@ -56,7 +51,7 @@ pub fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().try_into_vec::<f32>().expect("the network computes in f32")
 }
 
-/// Backends that can run a [`SliceOp`].
+/// Backends that can run a [`SliceOp`]: their tensors lie in the CPU's memory.
 #[backend_extension(Flex, NdArray, Autodiff)]
 pub trait TapeBackend: Backend {
     /// Runs `op` on three tensors.

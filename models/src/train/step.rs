@@ -1,32 +1,20 @@
 //! Gradients and predictions: a batch split over threads, each part on its own tape.
 //!
 //! Parts are combined in their order, so the result depends on how many there are and not on
-//! which thread is faster.
+//! which thread is faster. A GPU, which is parallel in itself, takes one part after the other.
 
-use burn::tensor::{
-    Device, Tensor, TensorData,
-    activation::{log_softmax, softmax},
-};
+use burn::tensor::{Device, Tensor, TensorData, activation::log_softmax};
 
 use crate::dataset::Images;
 use crate::qat::Network;
 use crate::qat::network::statistics;
 use crate::qat::tape::{floats, images};
+use crate::qat::tensors::on_cpu;
 use crate::train::batches::Shard;
+use crate::train::target::Target;
 
 /// Images per forward pass in evaluation.
 const EVALUATION_BATCH: usize = 100;
-
-/// A float network that says how likely each class is.
-#[derive(Debug)]
-pub struct Teacher {
-    /// Norms folded.
-    pub network: Network,
-    /// Of its parameters.
-    pub values: Vec<Vec<f32>>,
-    /// Its part of the target; the label has the rest.
-    pub part: f32,
-}
 
 /// What one batch gave.
 #[derive(Debug)]
@@ -41,19 +29,22 @@ pub struct Step {
     pub correct: usize,
 }
 
-/// Mean gradients of the cross entropy over all parts, which have one size; the target is the label,
-/// mixed with what the teacher says.
+/// Mean gradients of the cross entropy over all parts, which have one size.
 pub fn gradients(
     network: (&Network, &[Vec<f32>]),
-    teacher: Option<&Teacher>,
+    target: &Target,
     device: &Device,
     shards: Vec<Shard>,
 ) -> Step {
-    let mut parts: Vec<Step> = std::thread::scope(|scope| {
-        let spawn = |shard| scope.spawn(move || part(network, teacher, device, shard));
-        let threads: Vec<_> = shards.into_iter().map(spawn).collect();
-        threads.into_iter().map(join).collect()
-    });
+    let part = |shard| part(network, target, device, shard);
+    let mut parts: Vec<Step> = match on_cpu(device) {
+        true => std::thread::scope(|scope| {
+            let spawn = |shard| scope.spawn(move || part(shard));
+            let threads: Vec<_> = shards.into_iter().map(spawn).collect();
+            threads.into_iter().map(join).collect()
+        }),
+        false => shards.into_iter().map(part).collect(),
+    };
     let count = parts.len() as f32;
     let mut total = parts.remove(0);
     for part in parts {
@@ -81,33 +72,20 @@ fn join<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-fn part(
-    (network, values): (&Network, &[Vec<f32>]),
-    teacher: Option<&Teacher>,
-    device: &Device,
-    shard: Shard,
-) -> Step {
+fn part((network, values): (&Network, &[Vec<f32>]), target: &Target, device: &Device, shard: Shard) -> Step {
     let batch = shard.labels.len();
-    let taught = teacher.map(|teacher| (teacher.part, probabilities(teacher, device, &shard)));
+    let graph = network.structure();
+    let classes = graph.tensors[graph.output].shape.iter().product();
+    let targets = target.of(&shard, classes, device);
     let leaves = network.leaves(values, device);
     let (logits, measured) = network.forward(&leaves, images(shard.pixels, batch, device), |_, _| {});
-    let classes = logits.dims()[1];
-    let mut targets = vec![0.0; batch * classes];
-    for (row, &label) in targets.chunks_exact_mut(classes).zip(&shard.labels) {
-        row[usize::from(label)] = 1.0 / batch as f32;
-    }
-    if let Some((part, probabilities)) = taught {
-        for (target, probability) in targets.iter_mut().zip(probabilities) {
-            *target += part * (probability / batch as f32 - *target);
-        }
-    }
     let targets = Tensor::<2>::from_data(TensorData::new(targets, [batch, classes]), device);
     let loss = -(log_softmax(logits.clone(), 1) * targets).sum();
     let mut grads = loss.backward();
     let gradients = leaves.tensors().iter().map(|leaf| leaf.grad_remove(&mut grads).map(floats)).collect();
     let statistics = measured.iter().filter_map(statistics).map(|(index, count, measured)| {
         let unbiased = count as f32 / (count as f32 - 1.0).max(1.0);
-        (index, measured.mean.clone(), measured.var.iter().map(|v| v * unbiased).collect())
+        (index, measured.mean, measured.var.iter().map(|v| v * unbiased).collect())
     });
     Step {
         gradients,
@@ -115,14 +93,6 @@ fn part(
         loss: floats(loss)[0],
         correct: correct(&floats(logits), &shard.labels),
     }
-}
-
-/// What a teacher gives for each image and class.
-fn probabilities(teacher: &Teacher, device: &Device, shard: &Shard) -> Vec<f32> {
-    let device = device.clone().inner();
-    let leaves = teacher.network.leaves(&teacher.values, &device);
-    let images = images(shard.pixels.clone(), shard.labels.len(), &device);
-    floats(softmax(teacher.network.forward(&leaves, images, |_, _| {}).0, 1))
 }
 
 /// Logits of every image, in order, on `threads` threads.
@@ -133,21 +103,26 @@ pub fn logits(
     set: &Images,
     threads: usize,
 ) -> Vec<f32> {
+    let evaluate = |start: usize, end: usize| {
+        let leaves = network.leaves(values, device);
+        let mut out = vec![];
+        for first in (start..end).step_by(EVALUATION_BATCH) {
+            let range = first..(first + EVALUATION_BATCH).min(end);
+            let batch = range.len();
+            let images = images(set.scaled(range), batch, device);
+            out.extend(floats(network.forward(&leaves, images, |_, _| {}).0));
+        }
+        out
+    };
+    if !on_cpu(device) {
+        return evaluate(0, set.len());
+    }
     let per_thread = set.len().div_ceil(threads.max(1)).next_multiple_of(EVALUATION_BATCH);
     std::thread::scope(|scope| {
+        let evaluate = &evaluate;
         let spawn = |start: usize| {
             let end = (start + per_thread).min(set.len());
-            scope.spawn(move || {
-                let leaves = network.leaves(values, device);
-                let mut out = vec![];
-                for first in (start..end).step_by(EVALUATION_BATCH) {
-                    let range = first..(first + EVALUATION_BATCH).min(end);
-                    let batch = range.len();
-                    let images = images(set.scaled(range), batch, device);
-                    out.extend(floats(network.forward(&leaves, images, |_, _| {}).0));
-                }
-                out
-            })
+            scope.spawn(move || evaluate(start, end))
         };
         let threads: Vec<_> = (0..set.len()).step_by(per_thread.max(1)).map(spawn).collect();
         threads.into_iter().flat_map(join).collect()

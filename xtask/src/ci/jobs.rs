@@ -65,6 +65,13 @@ pub(crate) const JOBS: &[Job] = &[
     Job { name: "fuzz", about: "30 s of changed artefacts: parse and run never panic", run: fuzz },
 ];
 
+/// Jobs that run only where they are named.
+pub(crate) const NAMED_ONLY: &[Job] = &[Job {
+    name: "wgpu",
+    about: "training on Mesa's software Vulkan driver goes as on the CPU; builds Burn once more, so only when named",
+    run: wgpu,
+}];
+
 /// Where `cargo` runs: the workspaces of the repository.
 const MANIFESTS: &[&str] =
     &["Cargo.toml", "boards/Cargo.toml", "tests/fuzz/Cargo.toml", "xtask/probe/Cargo.toml"];
@@ -270,6 +277,12 @@ fn miri(_: &Context) -> anyhow::Result<Tally> {
     // Miri compiles for its own interpreter: it has a target folder of its own.
     command.env("CARGO_TARGET_DIR", paths::target().join("miri"));
     counted(&mut command)
+}
+
+fn wgpu(_: &Context) -> anyhow::Result<Tally> {
+    setup::vulkan()?;
+    let selection = ["test", "--workspace", "--features", "fourbit-models/wgpu"];
+    counted(&mut process::cargo([&selection, &["--test", "wgpu"][..]].concat()))
 }
 
 fn fuzz(_: &Context) -> anyhow::Result<Tally> {

@@ -16,10 +16,10 @@ use serde::Serialize;
 
 use crate::failure::{Missing, bad_input, chain};
 use crate::table::Table;
-use jobs::{JOBS, Job};
+use jobs::{JOBS, Job, NAMED_ONLY};
 pub(crate) use tally::Tally;
 
-/// Runs every check, or the named jobs.
+/// Runs every check but those that must be named, or the named jobs.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   cargo xtask ci                 every job
@@ -29,7 +29,7 @@ pub(crate) use tally::Tally;
 
 The last line is `N passed, N failed, N skipped`; the exit code is 1 if anything failed.")]
 pub(crate) struct Ci {
-    /// Jobs to run; all of them where none is named
+    /// Jobs to run; where none is named, all but `wgpu`
     #[arg(value_name = "JOB")]
     jobs: Vec<String>,
     /// Prints the jobs and what each does
@@ -90,14 +90,16 @@ impl Ci {
         Ok(total.failed == 0)
     }
 
-    /// The named jobs, in the list's order; all where none is named.
+    /// The named jobs, in the list's order; where none is named, all that need no naming.
     fn chosen(&self) -> anyhow::Result<Vec<&'static Job>> {
-        let names = || JOBS.iter().map(|job| job.name).collect::<Vec<_>>().join(", ");
-        if let Some(unknown) = self.jobs.iter().find(|name| !JOBS.iter().any(|job| job.name == **name)) {
+        if self.jobs.is_empty() {
+            return Ok(JOBS.iter().collect());
+        }
+        let names = || all().map(|job| job.name).collect::<Vec<_>>().join(", ");
+        if let Some(unknown) = self.jobs.iter().find(|name| !all().any(|job| job.name == **name)) {
             return Err(bad_input(format!("no job {unknown}: the jobs are {}", names())));
         }
-        let wanted = |job: &&Job| self.jobs.is_empty() || self.jobs.iter().any(|name| name == job.name);
-        Ok(JOBS.iter().filter(wanted).collect())
+        Ok(all().filter(|job| self.jobs.iter().any(|name| name == job.name)).collect())
     }
 
     /// Runs one job and counts it.
@@ -127,13 +129,18 @@ fn minutes(started: Instant) -> f64 {
     started.elapsed().as_secs_f64() / 60.0
 }
 
+/// Every job, with those that run only where they are named.
+fn all() -> impl Iterator<Item = &'static Job> {
+    JOBS.iter().chain(NAMED_ONLY)
+}
+
 fn list(json: bool) -> anyhow::Result<bool> {
     if json {
-        let names: Vec<_> = JOBS.iter().map(|job| job.name).collect();
+        let names: Vec<_> = all().map(|job| job.name).collect();
         println!("{}", serde_json::json!({ "jobs": names }));
     } else {
         let mut table = Table::new(["job", "what it does"]);
-        JOBS.iter().for_each(|job| table.row([job.name, job.about]));
+        all().for_each(|job| table.row([job.name, job.about]));
         println!("{table}");
     }
     Ok(true)
@@ -169,6 +176,7 @@ mod tests {
         let names: Vec<_> = ci(&["tidy", "fmt"]).chosen().unwrap().iter().map(|job| job.name).collect();
         assert_eq!(names, ["fmt", "tidy"]);
         assert_eq!(ci(&[]).chosen().unwrap().len(), JOBS.len());
+        assert_eq!(ci(&["wgpu"]).chosen().unwrap().len(), 1);
         let error = ci(&["lint"]).chosen().err().map(|e| e.to_string()).unwrap_or_default();
         assert!(error.starts_with("no job lint: the jobs are setup, fmt"), "{error}");
     }
