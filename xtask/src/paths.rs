@@ -32,6 +32,12 @@ pub(crate) fn configs() -> PathBuf {
     root().join("models/configs")
 }
 
+/// The path of a file of the repository from its root; `None` for others.
+pub(crate) fn inside(file: &Path) -> Option<PathBuf> {
+    let (file, root) = (file.canonicalize().ok()?, root().canonicalize().ok()?);
+    file.strip_prefix(root).map(Path::to_path_buf).ok()
+}
+
 /// Where a command's results go unless `--out` says otherwise.
 pub(crate) fn out(chosen: Option<&Path>, name: &str) -> PathBuf {
     chosen.map_or_else(|| target().join("fourbit").join(name), Path::to_path_buf)

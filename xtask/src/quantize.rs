@@ -227,8 +227,9 @@ impl Quantize {
         if self.arch != ARCH {
             command += &format!(" --arch {}", self.arch);
         }
-        if self.from.is_some() {
-            command += " --from GRAPH";
+        if let Some(from) = &self.from {
+            let published = paths::inside(from).map(|path| path.display().to_string());
+            command += &format!(" --from {}", published.as_deref().unwrap_or("GRAPH"));
         }
         command + &format!(" --bits {}", self.bits)
     }
@@ -252,5 +253,9 @@ mod tests {
         std::fs::create_dir_all(folder.path().join("test/airplane")).unwrap();
         let cifar10 = "cargo xtask quantize --dataset cifar10 --data PATH --bits w4a4";
         assert_eq!(command(None, Some("")), cifar10);
+        let from = |path: PathBuf| Quantize { from: Some(path), ..Quantize::checked(Setting::W4a4) }.typed();
+        assert_eq!(from("float.graph".into()), "cargo xtask quantize --from GRAPH --bits w4a4");
+        let published = "cargo xtask quantize --from models/artefacts/resnet8-shapes-float.graph --bits w4a4";
+        assert_eq!(from(paths::artefacts().join("resnet8-shapes-float.graph")), published);
     }
 }

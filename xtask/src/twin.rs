@@ -61,7 +61,13 @@ impl Trained {
         train::build(options.backend)?;
         let mut runs = Runs { arch, dataset, data, options, seconds: 0.0, recipes: Vec::new() };
         let float = match from {
-            Some(path) if load(path)?.labels == data.classes => path.to_owned(),
+            Some(path) if load(path)?.labels == data.classes => {
+                let published = paths::artefacts().join(format!("{arch}-{dataset}-{FLOAT}.graph"));
+                if paths::inside(path).is_some_and(|path| paths::inside(&published) == Some(path)) {
+                    runs.name(FLOAT)?;
+                }
+                path.to_owned()
+            }
             _ => runs.train(FLOAT, from)?,
         };
         let quantized = runs.train(bits.name(), Some(&float))?;
@@ -96,13 +102,21 @@ impl Runs<'_> {
         paths::configs().join(format!("{}-{}-{part}.toml", self.arch, self.dataset))
     }
 
+    /// Names the recipe of a part that was trained before.
+    fn name(&mut self, part: &str) -> anyhow::Result<(PathBuf, Config)> {
+        let path = self.recipe(part);
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let config = Config::load(&path).or_bad_input(|| format!("no recipe for {name}"))?;
+        self.recipes.push((name, config.clone()));
+        Ok((path, config))
+    }
+
     /// One run, from `init`, or else from what the recipe names; gives the graph that it left.
     fn train(&mut self, part: &str, init: Option<&Path>) -> anyhow::Result<PathBuf> {
         let options = self.options;
-        let path = self.recipe(part);
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        step(&format!("train {name}"));
-        let config = Config::load(&path).or_bad_input(|| format!("no recipe for {name}"))?;
+        step(&format!("train {}-{}-{part}", self.arch, self.dataset));
+        let (path, config) = self.name(part)?;
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
         enough(&config, self.data)?;
         let named = config.init.as_ref().map(|init| paths::root().join(init));
         let init = init.or(named.as_deref());
@@ -112,7 +126,6 @@ impl Runs<'_> {
         let seconds = train::metrics(&run)?.get("seconds").and_then(serde_json::Value::as_f64);
         self.seconds += seconds.unwrap_or(0.0);
         let setting = config.setting.name();
-        self.recipes.push((name, config));
         Ok(run.join(format!("{setting}.graph")))
     }
 }
