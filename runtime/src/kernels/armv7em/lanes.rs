@@ -66,9 +66,71 @@ pub(super) fn bytes(from: &[u8], plus: u32, to: &mut [u32], vector: usize) {
     }
 }
 
+/// The 27 bytes of a 3x3 window over three channels, and a zero, as [`bytes`] gives them. Does nothing
+/// where there is no room.
+#[inline(always)]
+pub(super) fn colours(rows: [&[u8; 9]; 3], plus: u32, to: &mut [u32], vector: usize) {
+    if to.len() < 7 * GROUP {
+        return;
+    }
+    #[cfg(target_arch = "arm")]
+    // SAFETY: `to` has seven groups; the vector's first word is 0 or 1.
+    unsafe {
+        arm::colours(&rows, to.as_mut_ptr().add(vector & 1), plus)
+    }
+    #[cfg(not(target_arch = "arm"))]
+    {
+        let mut all = [0; 28];
+        for (to, row) in all.chunks_mut(9).zip(rows) {
+            to.copy_from_slice(row);
+        }
+        bytes(&all, plus, to, vector);
+    }
+}
+
 #[cfg(target_arch = "arm")]
 mod arm {
     use core::arch::naked_asm;
+
+    /// # Safety
+    ///
+    /// `to` names words 0 and 2 of seven groups.
+    #[unsafe(naked)]
+    pub(super) unsafe extern "C" fn colours(rows: &[&[u8; 9]; 3], to: *mut u32, plus: u32) {
+        naked_asm!(
+            "
+            .macro group from
+            sxtab16 r3, r2, \\from, ror #8
+            sxtab16 r12, r2, \\from
+            str r3, [r1, #8]
+            str r12, [r1], #16
+            .endm
+            push {{r4-r6, lr}}
+            ldm r0, {{r4-r6}}
+            ldr r0, [r4]
+            group r0
+            ldr r0, [r4, #4]
+            group r0
+            ldrb r0, [r4, #8]
+            ldr r4, [r5]
+            orr r0, r0, r4, lsl #8
+            group r0
+            ldr r0, [r5, #3]
+            group r0
+            ldrh r0, [r5, #7]
+            ldrh r4, [r6]
+            orr r0, r0, r4, lsl #16
+            group r0
+            ldr r0, [r6, #2]
+            group r0
+            ldr r0, [r6, #5]
+            lsrs r0, r0, #8
+            group r0
+            pop {{r4-r6, pc}}
+            .purgem group
+            ",
+        )
+    }
 
     /// # Safety
     ///
@@ -142,6 +204,16 @@ mod tests {
         assert_eq!((one, one), (two, three));
         clear(&mut one, 1);
         assert_eq!(one, [0; 8]);
+    }
+
+    #[test]
+    fn colours_lie_in_groups_of_four() {
+        let values: [u8; 28] = core::array::from_fn(|i| if i < 27 { i as u8 } else { 0 });
+        let (mut fast, mut plain) = ([0; 28], [0; 28]);
+        let rows = values.as_chunks().0;
+        colours([&rows[0], &rows[1], &rows[2]], 5, &mut fast, 1);
+        bytes(&values, 5, &mut plain, 1);
+        assert_eq!(fast, plain);
     }
 
     #[test]

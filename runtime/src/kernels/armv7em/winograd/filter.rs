@@ -33,8 +33,7 @@ pub(super) fn transform(filter: &Filter<'_>, pair: usize, dtype: DType, to: &mut
                     *a = add_even_bytes(0, word);
                     *b = add_odd_bytes(0, word);
                 } else {
-                    // Even and odd bytes of the even values, then of the odd ones.
-                    [*a, *c, *b, *d] = SIGNED.nearest(word);
+                    [*a, *b, *c, *d] = SIGNED.nearest(word);
                 }
             }
             if filter.bits == WeightBits::Eight {

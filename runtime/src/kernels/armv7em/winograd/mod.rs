@@ -16,13 +16,12 @@ mod tile;
 
 use core::ops::Range;
 
+use super::channels;
 use super::family::words;
 use super::scratch::{PLACES, blocks, suits};
 use super::store::{NOWHERE, Places, Store};
-use super::{channels, dot};
 use crate::kernels::Ring;
 use crate::kernels::args::{Conv2d, ConvAdd, TensorMut};
-use crate::shape::DType;
 
 /// Fills the rows of `out`; false, and nothing done, where the kernel does not suit the operation
 /// or the scratch is too small.
@@ -53,19 +52,23 @@ fn run(
     let [pair, pairs] = [16 * filter.inputs, filter.outputs / 2];
     let (patch, scratch) = scratch.split_at_mut_checked(4 * filter.inputs)?;
     let (table, scratch) = scratch.split_at_mut_checked(8 * pairs)?;
-    let patch = patch.as_chunks_mut().0;
-    let (sums, scratch) = scratch.split_first_chunk_mut::<64>()?;
+    let words = op.input.dtype.row_bytes(filter.inputs) / 4;
+    let patch = patch.as_chunks_mut().0.get_mut(..words)?;
     let (places, scratch) = scratch.split_at_mut_checked(PLACES * blocks.tiles)?;
     let (filters, inputs) = scratch.split_at_mut_checked(pair * blocks.filters)?;
     let table = table.as_chunks_mut().0;
     let places: &mut [Places] = places.as_chunks_mut().0.as_chunks_mut().0;
-    let sums: &mut [dot::Sums; 16] = sums.as_chunks_mut().0.first_chunk_mut()?;
     let store = Store::new(op, add, out)?;
+    let products = output::Products::new(filter.inputs)?;
+    let mut values = [[0; 4]; 4];
     let zero_point = add.map_or(out.zero_point, |add| add.zero_point);
     if !channels::prepare(table, &op.epilogue, zero_point, 2) {
         return None;
     }
     let other = add.and_then(|add| add.other.data);
+    if other.unwrap_or(out.data).len() < out.dtype.row_bytes(filter.outputs) {
+        return None;
+    }
     let kept = blocks.filters > 1;
     let channels = if kept { blocks.filters } else { pairs };
     for (start, table) in (0..pairs).step_by(channels.max(1)).zip(table.chunks(channels.max(1))) {
@@ -78,7 +81,7 @@ fn run(
             let block = 2 * blocks.tiles.min((tiles - first).div_ceil(2));
             for (at, place) in places.iter_mut().enumerate().take(block) {
                 let tile = first + at;
-                *place = [[NOWHERE; 2]; 4];
+                *place = DROPPED;
                 if tile < tiles {
                     let [y, x] = [rows.start + 2 * (tile / across), 2 * (tile % across)];
                     *place = locate(add, rows.end, out, [y, x]);
@@ -92,65 +95,39 @@ fn run(
                     filter::transform(&op.filter, index, op.input.dtype, filters);
                 }
                 let weights = filters.get(if kept { at * pair } else { 0 }..).unwrap_or_default();
-                let made = Made { store: &store, index, channels, units: filter.inputs / 16, weights };
-                let pairs = inputs.chunks_exact(pair.max(1)).zip(places.as_chunks().0).take(block / 2);
-                // SAFETY: `locate` has measured every place, for these slices.
-                unsafe { made.tiles(pairs, sums, out.data, other) };
+                let skip = index * store.step();
+                let pairs = inputs.chunks_exact(pair.max(1)).zip(places.as_chunks().0);
+                for (inputs, places) in pairs.take(block / 2) {
+                    products.outputs(inputs, weights, channels, &mut values);
+                    // SAFETY: `locate` has measured every place, for these slices.
+                    unsafe { store.tiles(&values, skip, places, out.data, other) };
+                }
             }
         }
     }
     Some(())
 }
 
-/// A pair of output channels, with its transformed filters.
-struct Made<'a> {
-    store: &'a Store,
-    index: usize,
-    channels: &'a channels::Pair,
-    units: usize,
-    weights: &'a [u32],
-}
-
-impl Made<'_> {
-    /// Makes and stores the outputs of pairs of tiles.
-    ///
-    /// # Safety
-    ///
-    /// Every pixel at a place but `NOWHERE` lies inside `out`, its other addend inside `other`.
-    #[inline(never)]
-    unsafe fn tiles<'t>(
-        &self,
-        pairs: impl Iterator<Item = (&'t [u32], &'t [Places; 2])>,
-        sums: &mut [dot::Sums; 16],
-        out: &mut [u8],
-        other: Option<&[u8]>,
-    ) {
-        let mut values = [[0; 4]; 4];
-        for (inputs, places) in pairs {
-            dot::sixteen(self.units, inputs, self.weights, sums);
-            output::transform(sums, self.channels, &mut values);
-            // SAFETY: the caller's promise.
-            unsafe { self.store.tiles(&values, self.index, places, out, other) };
-        }
-    }
-}
+/// Outputs that are not stored; the other addend of the first pixel is as good as any.
+const DROPPED: Places = [[NOWHERE, 0]; 4];
 
 /// Where the outputs of the tile at (`y`, `x`) go, and where the other addend lies; rows from `end`
 /// on, columns outside the image and what is outside the memory go nowhere.
 fn locate(add: Option<&ConvAdd<'_>>, end: usize, out: &TensorMut<'_>, [y, x]: [usize; 2]) -> Places {
-    let (shape, mut places) = (out.shape, [[NOWHERE; 2]; 4]);
-    let other = add.and_then(|add| Some((add.other.data?, &add.other)));
-    for (k, place) in places.iter_mut().enumerate() {
-        let [y, x] = [y + k / 2, x + k % 2];
-        let start = |ring: Ring, dtype: DType, bytes: usize| {
-            let pixel = dtype.row_bytes(shape.channels);
-            let start = (ring.line(y) * shape.width + x) * pixel;
-            (y < end && x < shape.width && start.checked_add(pixel)? <= bytes).then_some(start as u32)
-        };
-        let to = start(out.ring, out.dtype, out.data.len());
-        let from = other.map_or(to, |(data, other)| start(other.ring, other.dtype, data.len()));
-        if let (Some(to), Some(from)) = (to, from) {
-            *place = [to, from];
+    let (shape, mut places) = (out.shape, DROPPED);
+    let pixel = out.dtype.row_bytes(shape.channels);
+    let other = add.and_then(|add| Some((add.other.ring, add.other.data?.len())));
+    let (other, other_bytes) = other.unwrap_or((out.ring, out.data.len()));
+    let columns = 2.min(shape.width.saturating_sub(x));
+    for (row, places) in places.as_chunks_mut::<2>().0.iter_mut().take(end.saturating_sub(y)).enumerate() {
+        let start = |ring: Ring| (ring.line(y + row) * shape.width + x) * pixel;
+        let [mut to, mut from] = [start(out.ring), start(other)];
+        for place in places.iter_mut().take(columns) {
+            if to.saturating_add(pixel) <= out.data.len() && from.saturating_add(pixel) <= other_bytes {
+                *place = [to as u32, from as u32];
+            }
+            to += pixel;
+            from += pixel;
         }
     }
     places

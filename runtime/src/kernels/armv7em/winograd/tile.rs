@@ -1,13 +1,38 @@
 //! The two transforms into the domain of the products, lane by lane: the input's `B^T d B` and the
-//! filter's `(2G) g (2G)^T`. Both read words that lie together and write 16 positions.
+//! filter's `(2G) g (2G)^T`. Both read words that lie together and write 16 positions, one column
+//! after the other, rows in the order 1, 2, 0, 3; row 3 and column 3 of an input have the other sign.
 #![allow(unsafe_code)]
 
-/// A tile's patch: for each word of a pixel, that word of 4x4 pixels.
+/// A tile's patch: a word of 4x4 pixels, column by column.
 pub(super) type Patch = [u32; 16];
 
-/// Transforms a patch into vector `vector` of the pair `to`, 16 positions of as many words as
-/// the patch has bytes a pixel. `zero` is added to both lanes of every value.
-pub(super) fn input(patch: &[Patch], zero: u32, to: &mut [u32], vector: usize) {
+/// Puts a word of each pixel of four rows into each element of a patch, from column `first` on: the
+/// rows hold as many whole pixels.
+pub(super) fn gather(rows: [&[u8]; 4], patch: &mut [Patch], first: usize) {
+    let words = patch.len();
+    let count =
+        rows.iter().map(|row| row.len() / (4 * words.max(1))).min().unwrap_or(0).min(4 - first.min(4));
+    #[cfg(target_arch = "arm")]
+    if count > 0 && words.is_multiple_of(2) {
+        // SAFETY: each row holds `count` pixels of `words` words, each element so many columns.
+        unsafe {
+            let to = patch.as_mut_ptr().cast::<u32>().add(4 * first);
+            arm::gather(&rows.map(<[u8]>::as_ptr), to, words / 2, count)
+        }
+    }
+    #[cfg(not(target_arch = "arm"))]
+    for (i, row) in rows.into_iter().enumerate() {
+        for (column, pixel) in row.chunks_exact(4 * words.max(1)).take(count).enumerate() {
+            for (patch, word) in patch.iter_mut().zip(pixel.as_chunks().0) {
+                patch[4 * (first + column) + i] = u32::from_le_bytes(*word);
+            }
+        }
+    }
+}
+
+/// Transforms a patch of bytes into vector `vector` of the pair `to`: 16 positions of two words per
+/// word of a pixel, for its even and its odd bytes. `zero` is added to both lanes of every value.
+pub(super) fn bytes(patch: &[Patch], zero: u32, to: &mut [u32], vector: usize) {
     let words = 4 * patch.len();
     if patch.is_empty() || vector > 1 || to.len() < 16 * words {
         return;
@@ -15,8 +40,8 @@ pub(super) fn input(patch: &[Patch], zero: u32, to: &mut [u32], vector: usize) {
     #[cfg(target_arch = "arm")]
     {
         let ends = patch.as_ptr_range();
-        // SAFETY: `patch` has an element; each writes four words of each position, which are in `to`.
-        unsafe { arm::input(ends.start, to.as_mut_ptr().add(vector), 4 * words, zero, ends.end) }
+        // SAFETY: `patch` has an element; each writes two words of each position, which are in `to`.
+        unsafe { arm::input::<0>(ends.start, to.as_mut_ptr().add(vector), 4 * words, zero, ends.end) }
     }
     #[cfg(not(target_arch = "arm"))]
     for (at, patch) in patch.iter().enumerate() {
@@ -28,24 +53,27 @@ pub(super) fn input(patch: &[Patch], zero: u32, to: &mut [u32], vector: usize) {
     }
 }
 
-/// Puts a row of four pixels into a patch, words `4 * i` to `4 * i + 3` of each element.
-pub(super) fn row(pixels: &[u8], patch: &mut [Patch], i: usize) {
-    let at = (4 * i) & 15;
-    #[cfg(target_arch = "arm")]
-    if !patch.is_empty()
-        && patch.len().is_multiple_of(4)
-        && pixels.len() >= 16 * patch.len()
-        && pixels.as_ptr().addr().is_multiple_of(4)
-    {
-        // SAFETY: `patch` holds four or more whole elements, `pixels` is aligned and four words
-        // for each of them.
-        return unsafe {
-            arm::row(pixels.as_ptr().cast(), patch.as_mut_ptr().cast::<u32>().add(at), patch.len() / 4)
-        };
+/// The same for unsigned nibbles: four words per word of a pixel, for nibbles `k` and `k + 4`.
+pub(super) fn nibbles(patch: &[Patch], to: &mut [u32], vector: usize) {
+    let words = 8 * patch.len();
+    if patch.is_empty() || vector > 1 || to.len() < 16 * words {
+        return;
     }
-    for (j, pixel) in pixels.chunks_exact(4 * patch.len().max(1)).take(4).enumerate() {
-        for (patch, word) in patch.iter_mut().zip(pixel.as_chunks().0) {
-            patch[(at + j) & 15] = u32::from_le_bytes(*word);
+    #[cfg(target_arch = "arm")]
+    {
+        let ends = patch.as_ptr_range();
+        // SAFETY: as in `bytes`, with four words.
+        unsafe { arm::input::<1>(ends.start, to.as_mut_ptr().add(vector), 4 * words, 0x000F_000F, ends.end) }
+    }
+    #[cfg(not(target_arch = "arm"))]
+    for (at, patch) in patch.iter().enumerate() {
+        for k in 0..4 {
+            portable::input(
+                patch.map(|word| word >> (4 * k) & 0x000F_000F),
+                words,
+                to,
+                8 * at + 2 * k + vector,
+            );
         }
     }
 }
@@ -92,14 +120,15 @@ pub(super) fn filter(taps: &[[u32; 9]], words: usize, to: &mut [u32], at: usize,
 #[cfg(not(target_arch = "arm"))]
 mod portable {
     use super::super::super::dsp::{add16, sub16};
+    use super::super::output::PLACE;
 
     pub(super) fn input(d: [u32; 16], words: usize, to: &mut [u32], at: usize) {
-        let one = |d: [u32; 4]| [sub16(d[0], d[2]), add16(d[1], d[2]), sub16(d[2], d[1]), sub16(d[1], d[3])];
+        let one = |d: [u32; 4]| [sub16(d[0], d[2]), add16(d[1], d[2]), sub16(d[2], d[1]), sub16(d[3], d[1])];
         let columns = [0, 1, 2, 3].map(|j| one([d[j], d[4 + j], d[8 + j], d[12 + j]]));
         for i in 0..4 {
             let row = one([columns[0][i], columns[1][i], columns[2][i], columns[3][i]]);
             for (j, value) in row.into_iter().enumerate() {
-                to[(4 * i + j) * words + at] = value;
+                to[(4 * j + PLACE[i]) * words + at] = value;
             }
         }
     }
@@ -113,7 +142,7 @@ mod portable {
         for i in 0..4 {
             let row = one(columns[0][i], columns[1][i], columns[2][i]);
             for (j, value) in row.into_iter().enumerate() {
-                to[(4 * i + j) * words + at] = value;
+                to[(4 * j + PLACE[i]) * words + at] = value;
             }
         }
     }
@@ -125,124 +154,142 @@ mod arm {
 
     use super::Patch;
 
-    /// For each element of the patch its even, then its odd bytes.
+    /// For each element of the patch its even, then its odd bytes, `keep` added; or its nibbles, `keep`
+    /// their mask.
     ///
     /// # Safety
     ///
-    /// `patch..end` are one or more elements; `to` names, for each, words 0 and 2 of four words of
-    /// 16 positions that are `stride` bytes apart.
+    /// `patch..end` are one or more elements; `to` names, for each, every other one of four or eight
+    /// words of 16 positions that are `stride` bytes apart.
     #[unsafe(naked)]
-    pub(super) unsafe extern "C" fn input(
+    pub(super) unsafe extern "C" fn input<const NIBBLES: usize>(
         patch: *const Patch,
         to: *mut u32,
         stride: usize,
-        zero: u32,
+        keep: u32,
         end: *const Patch,
     ) {
-        // Rows of the result are 4 and 8 strides apart, or r3 bytes. Columns 0, 2, 1, 3 of the
+        // Rows of the result are r2 bytes apart, row 3 lies at r3. Columns 0, 2, 1, 3 of the
         // patch, so that two are alive at a time: r4 to r7 and r8 to r11.
         naked_asm!(
             "
-            .macro column j, d0, d1, d2, d3, turn
-            ldr \\d0, [r0, #4*\\j]
-            ldr \\d1, [r0, #4*\\j+16]
-            ldr \\d2, [r0, #4*\\j+32]
-            ldr \\d3, [r0, #4*\\j+48]
-            sxtab16 \\d0, r12, \\d0, ror #\\turn
-            sxtab16 \\d1, r12, \\d1, ror #\\turn
-            sxtab16 \\d2, r12, \\d2, ror #\\turn
-            sxtab16 \\d3, r12, \\d3, ror #\\turn
+            .macro lanes d, turn
+            .if {nibbles}
+            and \\d, r12, \\d, lsr #\\turn
+            .else
+            sxtab16 \\d, r12, \\d, ror #\\turn
+            .endif
+            .endm
+            .macro column d0, d1, d2, d3, turn
+            ldm r0!, {{\\d0, \\d1, \\d2, \\d3}}
+            lanes \\d0, \\turn
+            lanes \\d1, \\turn
+            lanes \\d2, \\turn
+            lanes \\d3, \\turn
             ssub16 \\d0, \\d0, \\d2
-            ssub16 \\d3, \\d1, \\d3
+            ssub16 \\d3, \\d3, \\d1
             sadd16 lr, \\d1, \\d2
             ssub16 \\d2, \\d2, \\d1
             .endm
             .macro store d0, d1, d2, d3
-            str \\d0, [r1]
-            str \\d1, [r1, r2, lsl #2]
-            str \\d2, [r1, r2, lsl #3]
+            str \\d1, [r1]
+            str \\d2, [r1, r2]
+            str \\d0, [r1, r2, lsl #1]
             str \\d3, [r1, r3]
-            add r1, r1, r2
+            add r1, r1, r2, lsl #2
             .endm
             .macro lane turn
-            column 0, r4, r5, r6, r7, \\turn
+            column r4, r5, r6, r7, \\turn
             mov r5, lr
-            column 2, r8, r9, r10, r11, \\turn
+            adds r0, #16
+            column r8, r9, r10, r11, \\turn
             ssub16 r4, r4, r8
             ssub16 r5, r5, lr
             mov r9, lr
             ssub16 r6, r6, r10
             ssub16 r7, r7, r11
             store r4, r5, r6, r7
-            column 1, r4, r5, r6, r7, \\turn
+            subs r0, #32
+            column r4, r5, r6, r7, \\turn
             mov r5, lr
             sadd16 lr, r4, r8
             ssub16 r8, r8, r4
-            str lr, [r1]
+            str lr, [r1, r2, lsl #1]
             sadd16 lr, r5, r9
             ssub16 r9, r9, r5
-            str lr, [r1, r2, lsl #2]
+            str lr, [r1]
             sadd16 lr, r6, r10
             ssub16 r10, r10, r6
-            str lr, [r1, r2, lsl #3]
+            str lr, [r1, r2]
             sadd16 lr, r7, r11
             ssub16 r11, r11, r7
             str lr, [r1, r3]
-            add r1, r1, r2
+            add r1, r1, r2, lsl #2
             store r8, r9, r10, r11
-            column 3, r8, r9, r10, r11, \\turn
-            ssub16 r4, r4, r8
-            ssub16 r5, r5, lr
-            ssub16 r6, r6, r10
-            ssub16 r7, r7, r11
+            adds r0, #16
+            column r8, r9, r10, r11, \\turn
+            ssub16 r4, r8, r4
+            ssub16 r5, lr, r5
+            ssub16 r6, r10, r6
+            ssub16 r7, r11, r7
             store r4, r5, r6, r7
-            sub r1, r1, r2, lsl #2
+            sub r1, r1, r2, lsl #4
+            adds r1, #8
             .endm
             push {{r4-r11, lr}}
             mov r12, r3
             add r3, r2, r2, lsl #1
-            lsl r3, r3, #2
             1:
             lane 0
-            add r1, #8
+            subs r0, #64
+            .if {nibbles}
+            lane 4
+            subs r0, #64
+            .endif
             lane 8
-            add r1, #8
-            add r0, #64
+            .if {nibbles}
+            subs r0, #64
+            lane 12
+            .endif
             ldr lr, [sp, #36]
             cmp r0, lr
             bne.w 1b
             pop {{r4-r11, pc}}
+            .purgem lanes
             .purgem column
             .purgem store
             .purgem lane
             ",
+            nibbles = const NIBBLES,
         )
     }
 
     /// # Safety
     ///
-    /// `pixels` names `16 * count` words, `patch` word `4 * i` of `4 * count` elements.
+    /// Each row names `count` pixels of `2 * pairs` words, `to` as many columns of so many elements.
     #[unsafe(naked)]
-    pub(super) unsafe extern "C" fn row(pixels: *const u32, patch: *mut u32, count: usize) {
+    pub(super) unsafe extern "C" fn gather(rows: &[*const u8; 4], to: *mut u32, pairs: usize, count: usize) {
         naked_asm!(
-            "push {{r4-r8, lr}}
-            movs r8, #4
+            "push {{r4-r11, lr}}
+            ldm r0, {{r4-r7}}
             1:
-            mov r3, r1
+            mov r0, r1
             mov lr, r2
             2:
-            ldm r0!, {{r4-r7}}
-            str r4, [r3]
-            str r5, [r3, #64]
-            str r6, [r3, #128]
-            str r7, [r3, #192]
-            add r3, r3, #256
-            subs lr, lr, #1
+            .rept 2
+            ldr r8, [r4], #4
+            ldr r9, [r5], #4
+            ldr r10, [r6], #4
+            ldr r11, [r7], #4
+            stm r0, {{r8-r11}}
+            adds r0, #64
+            .endr
+            subs lr, #1
             bne 2b
-            add r1, r1, #4
-            subs r8, r8, #1
+            adds r1, #16
+            subs r3, #1
             bne 1b
-            pop {{r4-r8, pc}}",
+            pop {{r4-r11, pc}}",
         )
     }
 
@@ -300,18 +347,18 @@ mod arm {
         naked_asm!(
             "
             .macro row i, d
-            .if \\i == 0
+            .if \\i == 1
             str \\d, [r1]
-            .elseif \\i == 1
-            str \\d, [r1, r2, lsl #2]
+            .elseif \\i == 2
+            str \\d, [r1, r2]
             .else
-            str \\d, [r1, r2, lsl #3]
+            str \\d, [r1, r2, lsl #1]
             .endif
             .endm
             .macro last d
             add r3, r2, r2, lsl #1
-            str \\d, [r1, r3, lsl #2]
-            add r1, r1, r2
+            str \\d, [r1, r3]
+            add r1, r1, r2, lsl #2
             .endm
             .macro outer a, b, c
             sadd16 lr, \\a, \\c
@@ -343,10 +390,10 @@ mod arm {
             1:
             ldm r0!, {{r4-r12}}
             outer r4, r7, r10
-            add r1, r1, r2, lsl #1
+            add r1, r1, r2, lsl #3
             outer r6, r9, r12
-            sub r1, r1, r2
-            sub r1, r1, r2, lsl #1
+            sub r1, r1, r2, lsl #2
+            sub r1, r1, r2, lsl #3
             sadd16 r4, r4, r6
             sadd16 r7, r7, r9
             sadd16 r10, r10, r12
@@ -358,8 +405,8 @@ mod arm {
             ssub16 r11, r10, r11
             inner r6, r9, r12
             inner r5, r8, r11
-            sub r1, r1, r2
-            sub r1, r1, r2, lsl #1
+            sub r1, r1, r2, lsl #2
+            sub r1, r1, r2, lsl #3
             add r1, #8
             ldr r3, [sp]
             cmp r0, r3
