@@ -4,7 +4,7 @@
 use core::ops::Range;
 
 use super::dsp::both;
-use super::lanes::{self, SIGNED, UNSIGNED};
+use super::lanes::{self, Nibbles, SIGNED, UNSIGNED};
 use crate::kernels::args::Conv2d;
 use crate::shape::DType;
 
@@ -23,8 +23,23 @@ pub(super) struct Rows<'a> {
     /// Bytes from one output's window to the next one's, and from the first one's to the image.
     step: usize,
     before: usize,
+    form: Form,
+    /// Rows of a window; bytes and values of one.
+    count: usize,
+    run: usize,
+    values: usize,
+}
+
+/// What a window's rows are.
+#[derive(Clone, Copy)]
+enum Form {
     /// Three bytes a pixel, three by three taps.
-    colours: bool,
+    Colours,
+    /// Whole groups.
+    Bytes,
+    /// Two whole groups and two more.
+    Nibbles(Nibbles),
+    Other,
 }
 
 impl<'a> Rows<'a> {
@@ -41,29 +56,61 @@ impl<'a> Rows<'a> {
             }
         }
         let pixel = input.dtype.row_bytes(op.filter.shape.inputs);
-        let (step, before) = (window.stride[1] * pixel, window.padding[2] * pixel);
-        let colours = input.dtype == DType::I8 && op.filter.shape.inputs == 3 && window.kernel == [3; 2];
-        Some(Self { op, rows, whole, zero: both(-input.zero_point), pixel, step, before, colours })
+        let inputs = op.filter.shape.inputs;
+        let form = match input.dtype {
+            DType::I8 if inputs == 3 && window.kernel == [3; 2] => Form::Colours,
+            DType::I8 if inputs.is_multiple_of(4) => Form::Bytes,
+            DType::U4 if inputs.is_multiple_of(8) => Form::Nibbles(UNSIGNED),
+            DType::S4 if inputs.is_multiple_of(8) => Form::Nibbles(SIGNED),
+            _ => Form::Other,
+        };
+        let [count, taps] = window.kernel;
+        Some(Self {
+            op,
+            rows,
+            whole,
+            zero: both(-input.zero_point),
+            pixel,
+            step: window.stride[1] * pixel,
+            before: window.padding[2] * pixel,
+            form,
+            count,
+            run: taps * pixel,
+            values: taps * inputs,
+        })
     }
 
     /// Writes vector `vector` of the pair `to` for output column `x`: whole groups, the last one
     /// filled up with zeros. `bytes` has a byte per value of `to`'s vectors.
     #[inline(always)]
     pub(super) fn gather(&self, x: usize, bytes: &mut [u8], to: &mut [u32], vector: usize) {
-        if !(self.colours && self.gather_colours(x, to, vector)) {
+        if !(self.whole && self.gather_whole(x, to, vector)) {
             self.gather_any(x, bytes, to, vector);
         }
     }
 
-    /// False where the window is not whole.
+    /// False where the window is not whole, or of no usual form.
     #[inline(never)]
-    fn gather_colours(&self, x: usize, to: &mut [u32], vector: usize) -> bool {
+    fn gather_whole(&self, x: usize, to: &mut [u32], vector: usize) -> bool {
         // What is before the first pixel is far behind the last one.
         let start = (x * self.step).wrapping_sub(self.before);
-        let at = |row: &'a [u8]| row.get(start..)?.first_chunk();
-        let [a, b, c, ..] = self.rows;
-        let (Some(a), Some(b), Some(c)) = (at(a), at(b), at(c)) else { return false };
-        lanes::colours([a, b, c], self.zero, to, vector);
+        if let Form::Colours = self.form {
+            let at = |row: &'a [u8]| row.get(start..)?.first_chunk();
+            let [a, b, c, ..] = self.rows;
+            let (Some(a), Some(b), Some(c)) = (at(a), at(b), at(c)) else { return false };
+            lanes::colours([a, b, c], self.zero, to, vector);
+            return true;
+        }
+        let mut to = to;
+        for row in self.rows.iter().take(self.count) {
+            let Some(run) = row.get(start..start.wrapping_add(self.run)) else { return false };
+            match self.form {
+                Form::Bytes => lanes::bytes(run, self.zero, to, vector),
+                Form::Nibbles(kind) => lanes::nibbles(run, kind, to, vector),
+                _ => return false,
+            }
+            to = to.get_mut(self.values..).unwrap_or_default();
+        }
         true
     }
 

@@ -12,15 +12,18 @@
 mod filter;
 mod input;
 mod output;
+mod place;
 mod tile;
 
 use core::ops::Range;
 
+use input::Band;
+use place::{DROPPED, Lines};
+
 use super::channels;
 use super::family::words;
 use super::scratch::{PLACES, blocks, suits};
-use super::store::{NOWHERE, Places, Store};
-use crate::kernels::Ring;
+use super::store::{Places, Store};
 use crate::kernels::args::{Conv2d, ConvAdd, TensorMut};
 
 /// Fills the rows of `out`; false, and nothing done, where the kernel does not suit the operation
@@ -77,16 +80,23 @@ fn run(
                 filter::transform(&op.filter, index, op.input.dtype, to);
             }
         }
+        let mut lines = Lines::new(add, rows.end, out, rows.start);
+        let mut band = Band::new(op, rows.start);
         for first in (0..tiles).step_by((2 * blocks.tiles).max(1)) {
             let block = 2 * blocks.tiles.min((tiles - first).div_ceil(2));
             for (at, place) in places.iter_mut().enumerate().take(block) {
                 let tile = first + at;
                 *place = DROPPED;
                 if tile < tiles {
-                    let [y, x] = [rows.start + 2 * (tile / across), 2 * (tile % across)];
-                    *place = locate(add, rows.end, out, [y, x]);
+                    let x = 2 * (tile % across);
+                    if x == 0 {
+                        let y = rows.start + 2 * (tile / across);
+                        lines = Lines::new(add, rows.end, out, y);
+                        band = Band::new(op, y);
+                    }
+                    *place = lines.tile(x);
                     let to = inputs.get_mut(at / 2 * pair..).unwrap_or_default();
-                    input::transform(op, [y, x], patch, to, at % 2);
+                    band.transform(x, patch, to, at % 2);
                 }
             }
             for (at, channels) in table.iter().enumerate() {
@@ -99,36 +109,11 @@ fn run(
                 let pairs = inputs.chunks_exact(pair.max(1)).zip(places.as_chunks().0);
                 for (inputs, places) in pairs.take(block / 2) {
                     products.outputs(inputs, weights, channels, &mut values);
-                    // SAFETY: `locate` has measured every place, for these slices.
+                    // SAFETY: `Lines` has measured every place, for these slices.
                     unsafe { store.tiles(&values, skip, places, out.data, other) };
                 }
             }
         }
     }
     Some(())
-}
-
-/// Outputs that are not stored; the other addend of the first pixel is as good as any.
-const DROPPED: Places = [[NOWHERE, 0]; 4];
-
-/// Where the outputs of the tile at (`y`, `x`) go, and where the other addend lies; rows from `end`
-/// on, columns outside the image and what is outside the memory go nowhere.
-fn locate(add: Option<&ConvAdd<'_>>, end: usize, out: &TensorMut<'_>, [y, x]: [usize; 2]) -> Places {
-    let (shape, mut places) = (out.shape, DROPPED);
-    let pixel = out.dtype.row_bytes(shape.channels);
-    let other = add.and_then(|add| Some((add.other.ring, add.other.data?.len())));
-    let (other, other_bytes) = other.unwrap_or((out.ring, out.data.len()));
-    let columns = 2.min(shape.width.saturating_sub(x));
-    for (row, places) in places.as_chunks_mut::<2>().0.iter_mut().take(end.saturating_sub(y)).enumerate() {
-        let start = |ring: Ring| (ring.line(y + row) * shape.width + x) * pixel;
-        let [mut to, mut from] = [start(out.ring), start(other)];
-        for place in places.iter_mut().take(columns) {
-            if to.saturating_add(pixel) <= out.data.len() && from.saturating_add(pixel) <= other_bytes {
-                *place = [to as u32, from as u32];
-            }
-            to += pixel;
-            from += pixel;
-        }
-    }
-    places
 }

@@ -18,23 +18,23 @@ pub(super) struct Products {
     /// Words of a pair's 16 positions.
     words: usize,
     #[cfg(target_arch = "arm")]
-    groups: unsafe extern "C" fn(),
+    column: arm::Column,
 }
 
 impl Products {
     /// `None` but for 16, 32 and 64 values.
     pub(super) fn new(values: usize) -> Option<Self> {
         #[cfg(target_arch = "arm")]
-        let groups = match values {
-            16 => arm::groups::<4>,
-            32 => arm::groups::<8>,
-            64 => arm::groups::<16>,
+        let column = match values {
+            16 => arm::Column { groups: arm::groups::<4>, sums: arm::column::<1> },
+            32 => arm::Column { groups: arm::groups::<8>, sums: arm::column::<0> },
+            64 => arm::Column { groups: arm::groups::<16>, sums: arm::column::<0> },
             _ => return None,
         };
         matches!(values, 16 | 32 | 64).then_some(Self {
             words: 16 * values,
             #[cfg(target_arch = "arm")]
-            groups,
+            column,
         })
     }
 
@@ -48,7 +48,7 @@ impl Products {
         #[cfg(target_arch = "arm")]
         // SAFETY: both slices hold 16 positions of so many groups.
         unsafe {
-            arm::products(x.as_ptr(), w.as_ptr(), channels, values, self.groups)
+            arm::products(x.as_ptr(), w.as_ptr(), channels, values, self.column)
         }
         #[cfg(not(target_arch = "arm"))]
         portable(x, w, self.words / 16, channels, values);
@@ -84,7 +84,16 @@ mod arm {
     use super::super::super::dot::group;
     use super::{Pair, Sums};
 
-    /// Adds a position's products to the sums in r2 to r5; as [`products`] calls it.
+    /// How a column of positions is summed.
+    #[derive(Clone, Copy)]
+    #[repr(C)]
+    pub(super) struct Column {
+        /// Of a position.
+        pub(super) groups: unsafe extern "C" fn(),
+        pub(super) sums: unsafe extern "C" fn(),
+    }
+
+    /// Adds a position's products to the sums in r2 to r5; as [`column`] calls it.
     ///
     /// # Safety
     ///
@@ -94,62 +103,85 @@ mod arm {
         naked_asm!("push {{lr}}", ".rept {groups}", group!(), ".endr", "pop {{pc}}", groups = const GROUPS)
     }
 
+    /// A column's products, on top of the sums in r2 to r5; as [`products`] calls it. `SMALL` is 1
+    /// for positions of four groups, otherwise r6 names the function for them.
+    ///
+    /// Leaves 40 bytes on the stack: the upper sums, the lower ones, what r6 and lr were.
+    ///
     /// # Safety
     ///
-    /// `x` and `w` name 16 positions for `groups`.
+    /// r0 and r1 name four positions.
+    #[unsafe(naked)]
+    pub(super) unsafe extern "C" fn column<const SMALL: usize>() {
+        naked_asm!(
+            "
+            .macro position at
+            .if {small}
+            .rept 4",
+            group!(),
+            ".endr
+            .else
+            ldr r6, [sp, #\\at]
+            blx r6
+            .endif
+            .endm
+            push {{r6, lr}}
+            position 0
+            push {{r2-r5}}
+            position 16
+            ldm sp, {{r6-r9}}
+            rsb r6, r2, r6, lsl #1
+            rsb r7, r3, r7, lsl #1
+            rsb r8, r4, r8, lsl #1
+            rsb r9, r5, r9, lsl #1
+            stm sp, {{r6-r9}}
+            position 16
+            push {{r2-r5}}
+            ldrd r2, r3, [sp, #16]
+            ldrd r4, r5, [sp, #24]
+            position 32
+            strd r2, r3, [sp, #16]
+            strd r4, r5, [sp, #24]
+            ldr pc, [sp, #36]
+            .purgem position
+            ",
+            small = const SMALL,
+        )
+    }
+
+    /// # Safety
+    ///
+    /// `x` and `w` name 16 positions for `column`.
     #[unsafe(naked)]
     pub(super) unsafe extern "C" fn products(
         x: *const u32,
         w: *const u32,
         channels: *const Pair,
         values: *mut [Sums; 4],
-        groups: unsafe extern "C" fn(),
+        column: Column,
     ) {
-        // On the stack, for each column: the upper sums, the lower ones. Then `channels`, `values`, `groups`.
+        // Column `j` lies on the stack at 120 - 40 j, above them `channels`, `values` and `column`.
         naked_asm!(
             "
-            .macro position
-            ldr r6, [sp, #136]
-            blx r6
-            .endm
-            .macro keep at
-            strd r2, r3, [sp, #\\at]
-            strd r4, r5, [sp, #\\at+8]
-            .endm
-            .macro column j
+            .macro sums j
+            ldrd r6, r7, [sp, #40*\\j+8]
             .if \\j == 1
-            ldr r6, [sp, #128]
-            ldr r2, [r6]
-            ldr r3, [r6, #16]
+            ldr r9, [sp, #40]
+            ldr r2, [r9]
+            ldr r3, [r9, #16]
             .else
             movs r2, #0
             movs r3, #0
             .endif
             mov r4, r2
             mov r5, r3
-            position
-            keep 32*\\j+16
-            position
-            ldrd r6, r7, [sp, #32*\\j+16]
-            ldrd r8, r9, [sp, #32*\\j+24]
-            rsb r6, r2, r6, lsl #1
-            rsb r7, r3, r7, lsl #1
-            rsb r8, r4, r8, lsl #1
-            rsb r9, r5, r9, lsl #1
-            strd r6, r7, [sp, #32*\\j+16]
-            strd r8, r9, [sp, #32*\\j+24]
-            position
-            keep 32*\\j
-            ldrd r2, r3, [sp, #32*\\j+16]
-            ldrd r4, r5, [sp, #32*\\j+24]
-            position
-            keep 32*\\j+16
+            blx r7
             .endm
             .macro outputs tile, row
-            ldrd r2, r3, [sp, #8*\\tile+16*\\row]
-            ldrd r4, r5, [sp, #8*\\tile+16*\\row+32]
-            ldrd r6, r7, [sp, #8*\\tile+16*\\row+64]
-            ldrd r8, r9, [sp, #8*\\tile+16*\\row+96]
+            ldrd r2, r3, [sp, #8*\\tile+16*\\row+120]
+            ldrd r4, r5, [sp, #8*\\tile+16*\\row+80]
+            ldrd r6, r7, [sp, #8*\\tile+16*\\row+40]
+            ldrd r8, r9, [sp, #8*\\tile+16*\\row]
             add r2, r2, r4
             add r3, r3, r5
             sub r4, r4, r6
@@ -158,7 +190,7 @@ mod arm {
             add r3, r3, r7
             add r4, r4, r8
             add r5, r5, r9
-            ldr r6, [sp, #132]
+            ldr r6, [sp, #164]
             smmla r2, r2, r10, r11
             smmla r3, r3, r0, r1
             smmla r4, r4, r10, r11
@@ -171,14 +203,13 @@ mod arm {
             strd r4, r5, [r6, #32*\\tile+16*\\row+8]
             .endm
             push {{r4-r11, lr}}
-            ldr r12, [sp, #36]
-            push {{r2, r3, r12}}
-            sub sp, #128
-            column 0
-            column 1
-            column 2
-            column 3
-            ldr r9, [sp, #128]
+            ldrd r4, r5, [sp, #36]
+            push {{r2-r5}}
+            sums 0
+            sums 1
+            sums 2
+            sums 3
+            ldr r9, [sp, #160]
             ldrd r10, r11, [r9, #4]
             ldr r12, [r9, #12]
             ldrd r0, r1, [r9, #20]
@@ -187,11 +218,9 @@ mod arm {
             outputs 0, 1
             outputs 1, 0
             outputs 1, 1
-            add sp, #140
+            add sp, #176
             pop {{r4-r11, pc}}
-            .purgem position
-            .purgem keep
-            .purgem column
+            .purgem sums
             .purgem outputs
             ",
         )

@@ -6,23 +6,23 @@
 /// A tile's patch: a word of 4x4 pixels, column by column.
 pub(super) type Patch = [u32; 16];
 
-/// Puts a word of each pixel of four rows into each element of a patch, from column `first` on: the
-/// rows hold as many whole pixels.
-pub(super) fn gather(rows: [&[u8]; 4], patch: &mut [Patch], first: usize) {
-    let words = patch.len();
-    let count =
-        rows.iter().map(|row| row.len() / (4 * words.max(1))).min().unwrap_or(0).min(4 - first.min(4));
+/// Puts a word of each of `count` pixels of four rows, `start` bytes behind their first, into each
+/// element of a patch, from column `first` on. Does nothing where a row is too short.
+pub(super) fn gather(rows: &[&[u8]; 4], start: usize, count: usize, patch: &mut [Patch], first: usize) {
+    let (words, bytes) = (patch.len(), 4 * patch.len() * count);
+    let short = |row: &&[u8]| start.saturating_add(bytes) > row.len();
+    if count == 0 || first + count > 4 || words == 0 || !words.is_multiple_of(2) || rows.iter().any(short) {
+        return;
+    }
     #[cfg(target_arch = "arm")]
-    if count > 0 && words.is_multiple_of(2) {
-        // SAFETY: each row holds `count` pixels of `words` words, each element so many columns.
-        unsafe {
-            let to = patch.as_mut_ptr().cast::<u32>().add(4 * first);
-            arm::gather(&rows.map(<[u8]>::as_ptr), to, words / 2, count)
-        }
+    // SAFETY: each row holds `count` pixels of `words` words, each element so many columns.
+    unsafe {
+        let to = patch.as_mut_ptr().cast::<u32>().add(4 * first);
+        arm::gather(&rows.map(|row| row.as_ptr().add(start)), to, words / 2, count)
     }
     #[cfg(not(target_arch = "arm"))]
-    for (i, row) in rows.into_iter().enumerate() {
-        for (column, pixel) in row.chunks_exact(4 * words.max(1)).take(count).enumerate() {
+    for (i, row) in rows.iter().enumerate() {
+        for (column, pixel) in row[start..start + bytes].chunks_exact(4 * words).enumerate() {
             for (patch, word) in patch.iter_mut().zip(pixel.as_chunks().0) {
                 patch[4 * (first + column) + i] = u32::from_le_bytes(*word);
             }
