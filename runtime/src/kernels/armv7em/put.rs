@@ -27,8 +27,8 @@ type Tiles =
 pub(super) struct Put {
     pixels: Option<Pixels>,
     tiles: Option<Tiles>,
-    /// That a pair of channels takes.
-    bytes: usize,
+    /// A pair of channels takes `1 << wide` bytes.
+    wide: u32,
     least: i32,
 }
 
@@ -51,7 +51,7 @@ impl Put {
             (false, _, Some(([0, 15], true))) if signed => (None, Some(tiles_add_of::<SIGNED> as Tiles)),
             _ => (None, None),
         };
-        Self { pixels, tiles, bytes: if bytes { 2 } else { 1 }, least: range[0] }
+        Self { pixels, tiles, wide: bytes.into(), least: range[0] }
     }
 
     /// Rescales and stores the sums of two pixels: as many pairs of channels as all slices have.
@@ -59,7 +59,7 @@ impl Put {
     #[inline(always)]
     pub(super) fn pixels(&self, sums: &[Sums], table: &[Pair], to: [&mut [u8]; 2]) -> bool {
         let (Some(pixels), [one, two]) = (self.pixels, to) else { return false };
-        let count = sums.len().min(table.len()).min(one.len() / self.bytes).min(two.len() / self.bytes);
+        let count = sums.len().min(table.len()).min(one.len() >> self.wide).min(two.len() >> self.wide);
         let ends = sums.get(..count).unwrap_or_default().as_ptr_range();
         if count > 0 {
             let (one, two) = (one.as_mut_ptr(), two.as_mut_ptr());
@@ -198,6 +198,7 @@ unsafe extern "C" fn tiles_of<const FORM: usize>(
         push {{r4-r6, lr}}
         ldr r3, [sp, #20]
         1:
+        .rept 2
         ldrd r4, r5, [r0], #8
         ldr r6, [r1], #8
         saturate r4
@@ -210,6 +211,7 @@ unsafe extern "C" fn tiles_of<const FORM: usize>(
         .else
         strhne r4, [r2, r6]
         .endif
+        .endr
         cmp r0, r3
         bne 1b
         pop {{r4-r6, pc}}

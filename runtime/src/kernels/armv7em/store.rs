@@ -120,16 +120,16 @@ impl Store {
     }
 
     /// Rescales and stores channels `2 * first` and on of two pixels, the first of `table`. `to` are
-    /// the pixels' bytes, `other` those of the other addend: empty where it lies in `to`.
+    /// the pixels' bytes, `other` the other addend's from the first pixel on: empty where it lies in `to`.
     pub(super) fn pixels(
         &self,
         sums: &mut [Sums],
         table: &[Pair],
         first: usize,
         to: [&mut [u8]; 2],
-        other: [&[u8]; 2],
+        other: &[u8],
     ) {
-        let skip = first * self.step();
+        let (skip, pixel) = (first * self.step(), to[0].len());
         let [one, two] = to;
         let (one, two) = (one.get_mut(skip..).unwrap_or_default(), two.get_mut(skip..).unwrap_or_default());
         #[cfg(target_arch = "arm")]
@@ -137,7 +137,8 @@ impl Store {
             return;
         }
         channels::rescale(sums, table);
-        for (to, other, at) in [(one, other[0], 0), (two, other[1], 2)] {
+        let others = [other, other.get(pixel..).unwrap_or_default()];
+        for (to, other, at) in [(one, others[0], 0), (two, others[1], 2)] {
             let pairs = to.chunks_exact_mut(self.step().max(1)).zip(&*sums);
             for (i, (to, values)) in pairs.enumerate() {
                 self.put(to, other.get(skip + i * self.step()..), values[at & 3], values[(at + 1) & 3]);
