@@ -138,16 +138,32 @@ mod arm {
     #[unsafe(naked)]
     pub(super) unsafe extern "C" fn bytes(from: *const u8, to: *mut u32, plus: u32, end: *const u8) {
         naked_asm!(
-            "push {{r4, lr}}
-            1:
+            "
+            .macro group
             ldr r4, [r0], #4
             sxtab16 r12, r2, r4, ror #8
             sxtab16 r4, r2, r4
             str r12, [r1, #8]
             str r4, [r1], #16
+            .endm
+            push {{r4, lr}}
+            sub r12, r3, r0
+            tst r12, #15
+            bne 2f
+            1:
+            .rept 4
+            group
+            .endr
             cmp r0, r3
             bne 1b
-            pop {{r4, pc}}",
+            pop {{r4, pc}}
+            2:
+            group
+            cmp r0, r3
+            bne 2b
+            pop {{r4, pc}}
+            .purgem group
+            ",
         )
     }
 }

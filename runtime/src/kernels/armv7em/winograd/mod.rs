@@ -61,9 +61,8 @@ fn run(
     let (filters, inputs) = scratch.split_at_mut_checked(pair * blocks.filters)?;
     let table = table.as_chunks_mut().0;
     let places: &mut [Places] = places.as_chunks_mut().0.as_chunks_mut().0;
-    let store = Store::new(op, add, out)?;
-    let products = output::Products::new(filter.inputs)?;
-    let mut values = [[0; 4]; 4];
+    let made =
+        Made { products: output::Products::new(filter.inputs)?, store: Store::new(op, add, out)?, pair };
     let zero_point = add.map_or(out.zero_point, |add| add.zero_point);
     if !channels::prepare(table, &op.epilogue, zero_point, 2) {
         return None;
@@ -86,7 +85,6 @@ fn run(
             let block = 2 * blocks.tiles.min((tiles - first).div_ceil(2));
             for (at, place) in places.iter_mut().enumerate().take(block) {
                 let tile = first + at;
-                *place = DROPPED;
                 if tile < tiles {
                     let x = 2 * (tile % across);
                     if x == 0 {
@@ -94,26 +92,63 @@ fn run(
                         lines = Lines::new(add, rows.end, out, y);
                         band = Band::new(op, y);
                     }
-                    *place = lines.tile(x);
+                    lines.tile(x, place);
                     let to = inputs.get_mut(at / 2 * pair..).unwrap_or_default();
                     band.transform(x, patch, to, at % 2);
+                } else {
+                    *place = DROPPED;
                 }
             }
-            for (at, channels) in table.iter().enumerate() {
-                let index = start + at;
-                if !kept {
-                    filter::transform(&op.filter, index, op.input.dtype, filters);
-                }
-                let weights = filters.get(if kept { at * pair } else { 0 }..).unwrap_or_default();
-                let skip = index * store.step();
-                let pairs = inputs.chunks_exact(pair.max(1)).zip(places.as_chunks().0);
-                for (inputs, places) in pairs.take(block / 2) {
-                    products.outputs(inputs, weights, channels, &mut values);
-                    // SAFETY: `Lines` has measured every place, for these slices.
-                    unsafe { store.tiles(&values, skip, places, out.data, other) };
-                }
+            let (inputs, places) = (inputs.get(..block / 2 * pair)?, places.as_chunks().0);
+            if kept {
+                // SAFETY: `Lines` has measured every place, for these slices.
+                unsafe { made.meet((inputs, places), (filters, table), start, out.data, other) };
+                continue;
+            }
+            for (at, channels) in table.chunks(1).enumerate() {
+                filter::transform(&op.filter, at, op.input.dtype, filters);
+                // SAFETY: as above.
+                unsafe { made.meet((inputs, places), (filters, channels), at, out.data, other) };
             }
         }
     }
     Some(())
+}
+
+/// What makes outputs of pairs.
+struct Made {
+    products: output::Products,
+    store: Store,
+    /// Words of a pair of tiles or filters.
+    pair: usize,
+}
+
+impl Made {
+    /// Every pair of tiles meets every pair of filters; the first of these is pair `index` of the
+    /// output channels.
+    ///
+    /// # Safety
+    ///
+    /// Every pixel at a place but `NOWHERE` lies inside `out`, every other addend inside `other`.
+    #[inline(never)]
+    unsafe fn meet(
+        &self,
+        (inputs, places): (&[u32], &[[Places; 2]]),
+        (filters, table): (&[u32], &[channels::Pair]),
+        index: usize,
+        out: &mut [u8],
+        other: Option<&[u8]>,
+    ) {
+        let mut values = [[0; 4]; 4];
+        let (pair, step) = (self.pair.max(1), self.store.step());
+        for (inputs, places) in inputs.chunks_exact(pair).zip(places) {
+            let mut skip = index * step;
+            for (weights, channels) in filters.chunks_exact(pair).zip(table) {
+                self.products.outputs(inputs, weights, channels, &mut values);
+                // SAFETY: the caller's promise.
+                unsafe { self.store.tiles(&values, skip, places, out, other) };
+                skip += step;
+            }
+        }
+    }
 }

@@ -34,15 +34,19 @@ impl Lines {
 
     /// The outputs of the tile that begins at column `x`; columns outside the image go nowhere.
     #[inline(always)]
-    pub(super) fn tile(&self, x: usize) -> Places {
-        let mut places = DROPPED;
+    pub(super) fn tile(&self, x: usize, places: &mut Places) {
+        let right = if x + 1 < self.width { self.pixel } else { 0 };
+        let skip = (x * self.pixel) as u32;
         for (start, places) in self.starts.iter().zip(places.as_chunks_mut::<2>().0) {
-            let Some([to, from]) = *start else { continue };
-            for (x, place) in (x..self.width).zip(places) {
-                let skip = (x * self.pixel) as u32;
-                *place = [to + skip, from + skip];
+            let [one, two] = places;
+            [*one, *two] = [DROPPED[0]; 2];
+            if let Some([to, from]) = *start {
+                let (to, from) = (to + skip, from + skip);
+                *one = [to, from];
+                if right > 0 {
+                    *two = [to + right as u32, from + right as u32];
+                }
             }
         }
-        places
     }
 }
