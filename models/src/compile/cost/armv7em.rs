@@ -4,6 +4,7 @@
 
 use fourbit::kernels::armv7em::scratch::{blocks, direct_pairs};
 use fourbit::kernels::{Kernel, LinearSpec};
+use fourbit::layout::WeightBits;
 
 use super::{macs, portable};
 
@@ -52,7 +53,8 @@ fn winograd(scratch: usize, spec: &LinearSpec, rows: usize) -> Option<u64> {
         kept => (1, pairs.div_ceil(kept as u64)),
     };
     let products = tiles as u64 * pairs * (16 * (inputs / 4 * 10 + 5) + 450);
-    let inputs_in = by_filters * tiles as u64 * 2 * (56 * inputs + 500);
-    let filters = by_tiles * pairs * 2 * inputs * 66;
+    let inputs_in = by_filters * tiles as u64 * 2 * (60 * inputs + 500);
+    let each = if spec.bits == WeightBits::Four { 40 } else { 66 };
+    let filters = by_tiles * pairs * (2 * inputs * each + 180);
     Some(calls * (products + inputs_in + filters + 1500))
 }

@@ -43,11 +43,7 @@ pub(super) fn transform(
                         patch[at] = padding;
                     }
                 }
-                Some(values) if input.dtype == DType::I8 => {
-                    for (patch, word) in patch.iter_mut().zip(values.as_chunks().0) {
-                        patch[at] = u32::from_le_bytes(*word);
-                    }
-                }
+                Some(values) if input.dtype == DType::I8 => tile::pixel_to(values, patch, at),
                 Some(values) => {
                     for (patch, word) in patch.as_chunks_mut::<2>().0.iter_mut().zip(values.as_chunks().0) {
                         let word = u32::from_le_bytes(*word) ^ flip;

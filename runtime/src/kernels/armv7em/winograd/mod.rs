@@ -11,13 +11,14 @@
 
 mod filter;
 mod input;
+mod nibbles;
 mod output;
 mod tile;
 
 use core::ops::Range;
 
 use super::family::words;
-use super::scratch::{PLACES, blocks, suits};
+use super::scratch::{PLACES, blocks, suits, work_words};
 use super::store::{NOWHERE, Places, Store};
 use super::{channels, dot};
 use crate::kernels::Ring;
@@ -51,31 +52,30 @@ fn run(
     let scratch = words(scratch);
     let blocks = blocks(filter, tiles.div_ceil(2), 4 * scratch.len())?;
     let [pair, pairs] = [16 * filter.inputs, filter.outputs / 2];
-    let (patch, scratch) = scratch.split_at_mut_checked(4 * filter.inputs)?;
-    let (table, scratch) = scratch.split_at_mut_checked(8 * pairs)?;
-    let patch = patch.as_chunks_mut().0;
-    let (sums, scratch) = scratch.split_first_chunk_mut::<64>()?;
+    let (work, scratch) = scratch.split_at_mut_checked(work_words(filter, blocks.filters))?;
     let (places, scratch) = scratch.split_at_mut_checked(PLACES * blocks.tiles)?;
     let (filters, inputs) = scratch.split_at_mut_checked(pair * blocks.filters)?;
-    let table = table.as_chunks_mut().0;
     let places: &mut [Places] = places.as_chunks_mut().0.as_chunks_mut().0;
-    let sums: &mut [dot::Sums; 16] = sums.as_chunks_mut().0.first_chunk_mut()?;
     let store = Store::new(op, add, out)?;
     let zero_point = add.map_or(out.zero_point, |add| add.zero_point);
-    if !channels::prepare(table, &op.epilogue, zero_point, 2) {
+    let channels = |index| channels::pair(&op.epilogue, zero_point, 2, index);
+    if (0..pairs).any(|index| channels(index).is_none()) {
         return None;
     }
     let other = add.and_then(|add| add.other.data);
     let kept = blocks.filters > 1;
-    let channels = if kept { blocks.filters } else { pairs };
-    for (start, table) in (0..pairs).step_by(channels.max(1)).zip(table.chunks(channels.max(1))) {
+    let together = if kept { blocks.filters } else { pairs };
+    for start in (0..pairs).step_by(together.max(1)) {
+        let range = start..pairs.min(start + together);
         if kept {
-            for (to, index) in filters.chunks_exact_mut(pair.max(1)).zip(start..pairs) {
+            for (to, index) in filters.chunks_exact_mut(pair.max(1)).zip(range.clone()) {
                 filter::transform(&op.filter, index, op.input.dtype, to);
             }
         }
         for first in (0..tiles).step_by((2 * blocks.tiles).max(1)) {
             let block = 2 * blocks.tiles.min((tiles - first).div_ceil(2));
+            let patch = if kept { &mut *work } else { &mut *filters };
+            let patch = patch.get_mut(..4 * filter.inputs)?.as_chunks_mut().0;
             for (at, place) in places.iter_mut().enumerate().take(block) {
                 let tile = first + at;
                 *place = [[NOWHERE; 2]; 4];
@@ -86,12 +86,13 @@ fn run(
                     input::transform(op, [y, x], patch, to, at % 2);
                 }
             }
-            for (at, channels) in table.iter().enumerate() {
-                let index = start + at;
+            let sums: &mut [dot::Sums; 16] = work.as_chunks_mut().0.first_chunk_mut()?;
+            for (at, index) in range.clone().enumerate() {
                 if !kept {
                     filter::transform(&op.filter, index, op.input.dtype, filters);
                 }
                 let weights = filters.get(if kept { at * pair } else { 0 }..).unwrap_or_default();
+                let channels = &channels(index)?;
                 let made = Made { store: &store, index, channels, units: filter.inputs / 16, weights };
                 let pairs = inputs.chunks_exact(pair.max(1)).zip(places.as_chunks().0).take(block / 2);
                 // SAFETY: `locate` has measured every place, for these slices.

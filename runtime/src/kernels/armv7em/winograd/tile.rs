@@ -2,6 +2,8 @@
 //! filter's `(2G) g (2G)^T`. Both read words that lie together and write 16 positions.
 #![allow(unsafe_code)]
 
+use super::super::dsp::{high_lanes, low_lanes};
+
 /// A tile's patch: for each word of a pixel, that word of 4x4 pixels.
 pub(super) type Patch = [u32; 16];
 
@@ -28,7 +30,8 @@ pub(super) fn input(patch: &[Patch], zero: u32, to: &mut [u32], vector: usize) {
     }
 }
 
-/// Puts a row of four pixels into a patch, words `4 * i` to `4 * i + 3` of each element.
+/// Puts a row of four pixels into a patch, words `4 * i` to `4 * i + 3` of each element: of eight
+/// bytes 0, 1, 4 and 5 into one element, the others into the next.
 pub(super) fn row(pixels: &[u8], patch: &mut [Patch], i: usize) {
     let at = (4 * i) & 15;
     #[cfg(target_arch = "arm")]
@@ -44,30 +47,18 @@ pub(super) fn row(pixels: &[u8], patch: &mut [Patch], i: usize) {
         };
     }
     for (j, pixel) in pixels.chunks_exact(4 * patch.len().max(1)).take(4).enumerate() {
-        for (patch, word) in patch.iter_mut().zip(pixel.as_chunks().0) {
-            patch[(at + j) & 15] = u32::from_le_bytes(*word);
-        }
+        pixel_to(pixel, patch, at + j);
     }
 }
 
-/// Eight packed weights of each of nine taps, `stride` bytes apart, as lanes.
-pub(super) fn taps(row: &[u8], at: usize, stride: usize, lanes: &mut [[u32; 9]; 4]) {
-    let row = row.get(at..).unwrap_or_default();
-    if row.len() < 8 * stride + 4 {
-        return;
-    }
-    #[cfg(target_arch = "arm")]
-    // SAFETY: a word lies at each of the nine strides.
-    unsafe {
-        arm::taps(row.as_ptr(), stride, lanes)
-    }
-    #[cfg(not(target_arch = "arm"))]
-    for tap in 0..9 {
-        let packed = row[tap * stride..].first_chunk().copied().unwrap_or_default();
-        let words = super::super::lanes::SIGNED.lanes(packed);
-        for (lane, word) in lanes.iter_mut().zip(words) {
-            lane[tap] = word;
-        }
+/// Puts a pixel into a patch, word `at` of each element, in the order of [`row`].
+pub(super) fn pixel_to(pixel: &[u8], patch: &mut [Patch], at: usize) {
+    for (patch, eight) in
+        patch.as_chunks_mut::<2>().0.iter_mut().zip(pixel.as_chunks::<4>().0.as_chunks::<2>().0)
+    {
+        let [one, two] = eight.map(u32::from_le_bytes);
+        patch[0][at & 15] = low_lanes(one, two);
+        patch[1][at & 15] = high_lanes(one, two);
     }
 }
 
@@ -90,7 +81,7 @@ pub(super) fn filter(taps: &[[u32; 9]], words: usize, to: &mut [u32], at: usize,
 }
 
 #[cfg(not(target_arch = "arm"))]
-mod portable {
+pub(super) mod portable {
     use super::super::super::dsp::{add16, sub16};
 
     pub(super) fn input(d: [u32; 16], words: usize, to: &mut [u32], at: usize) {
@@ -104,7 +95,7 @@ mod portable {
         }
     }
 
-    pub(super) fn filter(g: [u32; 9], words: usize, to: &mut [u32], at: usize) {
+    pub(in super::super) fn filter(g: [u32; 9], words: usize, to: &mut [u32], at: usize) {
         let one = |a: u32, b: u32, c: u32| {
             let ends = add16(a, c);
             [add16(a, a), add16(ends, b), sub16(ends, b), add16(c, c)]
@@ -232,9 +223,13 @@ mod arm {
             mov lr, r2
             2:
             ldm r0!, {{r4-r7}}
-            str r4, [r3]
+            pkhbt r12, r4, r5, lsl #16
+            pkhtb r5, r5, r4, asr #16
+            pkhbt r4, r6, r7, lsl #16
+            pkhtb r7, r7, r6, asr #16
+            str r12, [r3]
             str r5, [r3, #64]
-            str r6, [r3, #128]
+            str r4, [r3, #128]
             str r7, [r3, #192]
             add r3, r3, #256
             subs lr, lr, #1
@@ -243,43 +238,6 @@ mod arm {
             subs r8, r8, #1
             bne 1b
             pop {{r4-r8, pc}}",
-        )
-    }
-
-    /// # Safety
-    ///
-    /// `row` names a word at nine strides.
-    #[unsafe(naked)]
-    pub(super) unsafe extern "C" fn taps(row: *const u8, stride: usize, lanes: *mut [[u32; 9]; 4]) {
-        naked_asm!(
-            "push {{r4-r10, lr}}
-            mov r8, #0x88888888
-            mov r9, #0x000F000F
-            mov r10, #0x00080008
-            movs r12, #9
-            1:
-            ldr r3, [r0]
-            add r0, r0, r1
-            eor r3, r3, r8
-            and r4, r9, r3
-            and r5, r9, r3, lsr #4
-            and r6, r9, r3, lsr #8
-            and r7, r9, r3, lsr #12
-            pkhbt r3, r4, r6, lsl #16
-            pkhtb r6, r6, r4, asr #16
-            pkhbt r4, r5, r7, lsl #16
-            pkhtb r7, r7, r5, asr #16
-            ssub16 r3, r3, r10
-            ssub16 r4, r4, r10
-            ssub16 r6, r6, r10
-            ssub16 r7, r7, r10
-            str r4, [r2, #36]
-            str r6, [r2, #72]
-            str r7, [r2, #108]
-            str r3, [r2], #4
-            subs r12, r12, #1
-            bne 1b
-            pop {{r4-r10, pc}}",
         )
     }
 
