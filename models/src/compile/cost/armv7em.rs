@@ -56,8 +56,8 @@ fn winograd(scratch: usize, spec: &LinearSpec, rows: usize) -> Option<u64> {
     // Positions of 16 channels are written out in line.
     let around = if inputs == 16 { 335 } else { 420 };
     let products = tiles as u64 * pairs * (16 * (inputs / 4 * 10) + around);
-    let inputs_in = by_filters * tiles as u64 * 2 * (62 * inputs + 90);
-    let weight = if spec.bits == WeightBits::Four { 66 } else { 100 };
-    let filters = by_tiles * pairs * 2 * inputs * weight;
+    let inputs_in = by_filters * tiles as u64 * 2 * (67 * inputs + 90);
+    let weight = if spec.bits == WeightBits::Four { 40 } else { 66 };
+    let filters = by_tiles * pairs * (2 * inputs * weight + 180);
     Some(calls * (products + inputs_in + filters + 1500))
 }

@@ -19,16 +19,6 @@ pub(super) const UNSIGNED: Nibbles = Nibbles { flip: 0, less: 0 };
 pub(super) const SIGNED: Nibbles = Nibbles { flip: 0x8888_8888, less: 0x0008_0008 };
 
 impl Nibbles {
-    /// Eight packed values as four words of lanes, the cheapest way: `k` and `k + 4` in word `k`.
-    #[inline(always)]
-    pub(super) fn nearest(self, packed: [u8; 4]) -> [u32; 4] {
-        const EACH: u32 = 0x000F_000F;
-        let word = u32::from_le_bytes(packed) ^ self.flip;
-        let [a, b, c, d] = [word & EACH, word >> 4 & EACH, word >> 8 & EACH, word >> 12 & EACH];
-        let less = self.less;
-        [sub16(a, less), sub16(b, less), sub16(c, less), sub16(d, less)]
-    }
-
     /// Eight packed values as four words of lanes: 0 and 2, 1 and 3, 4 and 6, 5 and 7.
     #[inline(always)]
     pub(super) fn lanes(self, packed: [u8; 4]) -> [u32; 4] {

@@ -47,7 +47,7 @@ impl<'a> Band<'a> {
         }
         let pixel = 4 * patch.len();
         let start = (x + across.start).saturating_sub(padding) * pixel;
-        tile::gather(&self.rows, start, across.len(), patch, across.start);
+        tile::gather(&self.rows, start, across.len(), patch, across.start, bytes);
         if clipped {
             for i in (0..self.down.start).chain(self.down.end..4) {
                 for patch in patch.iter_mut() {

@@ -11,6 +11,7 @@
 
 mod filter;
 mod input;
+mod nibbles;
 mod output;
 mod place;
 mod tile;
@@ -22,7 +23,7 @@ use place::{DROPPED, Lines};
 
 use super::channels;
 use super::family::words;
-use super::scratch::{PLACES, blocks, suits};
+use super::scratch::{CHANNELS, PLACES, blocks, patch_words, suits};
 use super::store::{Places, Store};
 use crate::kernels::args::{Conv2d, ConvAdd, TensorMut};
 
@@ -53,18 +54,17 @@ fn run(
     let scratch = words(scratch);
     let blocks = blocks(filter, tiles.div_ceil(2), 4 * scratch.len())?;
     let [pair, pairs] = [16 * filter.inputs, filter.outputs / 2];
-    let (patch, scratch) = scratch.split_at_mut_checked(4 * filter.inputs)?;
-    let (table, scratch) = scratch.split_at_mut_checked(8 * pairs)?;
-    let words = op.input.dtype.row_bytes(filter.inputs) / 4;
-    let patch = patch.as_chunks_mut().0.get_mut(..words)?;
+    let (patch, scratch) = scratch.split_at_mut_checked(patch_words(filter, blocks.filters))?;
+    let (table, scratch) = scratch.split_at_mut_checked(CHANNELS * blocks.filters)?;
     let (places, scratch) = scratch.split_at_mut_checked(PLACES * blocks.tiles)?;
     let (filters, inputs) = scratch.split_at_mut_checked(pair * blocks.filters)?;
-    let table = table.as_chunks_mut().0;
+    let table: &mut [channels::Pair] = table.as_chunks_mut().0;
     let places: &mut [Places] = places.as_chunks_mut().0.as_chunks_mut().0;
     let made =
         Made { products: output::Products::new(filter.inputs)?, store: Store::new(op, add, out)?, pair };
     let zero_point = add.map_or(out.zero_point, |add| add.zero_point);
-    if !channels::prepare(table, &op.epilogue, zero_point, 2) {
+    let channels = |index| channels::pair(&op.epilogue, zero_point, 2, index);
+    if (0..pairs).any(|index| channels(index).is_none()) {
         return None;
     }
     let other = add.and_then(|add| add.other.data);
@@ -72,17 +72,23 @@ fn run(
         return None;
     }
     let kept = blocks.filters > 1;
-    let channels = if kept { blocks.filters } else { pairs };
-    for (start, table) in (0..pairs).step_by(channels.max(1)).zip(table.chunks(channels.max(1))) {
+    let words = op.input.dtype.row_bytes(filter.inputs) / 4;
+    let together = if kept { blocks.filters } else { pairs };
+    for start in (0..pairs).step_by(together.max(1)) {
+        let range = start..pairs.min(start + together);
         if kept {
-            for (to, index) in filters.chunks_exact_mut(pair.max(1)).zip(start..pairs) {
-                filter::transform(&op.filter, index, op.input.dtype, to);
+            let to = filters.chunks_exact_mut(pair.max(1)).zip(table.iter_mut());
+            for ((to, row), index) in to.zip(range.clone()) {
+                filter::transform(&op.filter, index, to);
+                *row = channels(index)?;
             }
         }
         let mut lines = Lines::new(add, rows.end, out, rows.start);
         let mut band = Band::new(op, rows.start);
         for first in (0..tiles).step_by((2 * blocks.tiles).max(1)) {
             let block = 2 * blocks.tiles.min((tiles - first).div_ceil(2));
+            let patch = if kept { &mut *patch } else { &mut *filters };
+            let patch = patch.as_chunks_mut().0.get_mut(..words)?;
             for (at, place) in places.iter_mut().enumerate().take(block) {
                 let tile = first + at;
                 if tile < tiles {
@@ -101,14 +107,16 @@ fn run(
             }
             let (inputs, places) = (inputs.get(..block / 2 * pair)?, places.as_chunks().0);
             if kept {
+                let table = table.get(..range.len())?;
                 // SAFETY: `Lines` has measured every place, for these slices.
                 unsafe { made.meet((inputs, places), (filters, table), start, out.data, other) };
                 continue;
             }
-            for (at, channels) in table.chunks(1).enumerate() {
-                filter::transform(&op.filter, at, op.input.dtype, filters);
+            for index in range.clone() {
+                filter::transform(&op.filter, index, filters);
+                let table = &[channels(index)?];
                 // SAFETY: as above.
-                unsafe { made.meet((inputs, places), (filters, channels), at, out.data, other) };
+                unsafe { made.meet((inputs, places), (filters, table), index, out.data, other) };
             }
         }
     }

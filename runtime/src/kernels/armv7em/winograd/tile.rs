@@ -3,14 +3,22 @@
 //! after the other, rows in the order 1, 2, 0, 3; row 3 and column 3 of an input have the other sign.
 #![allow(unsafe_code)]
 
-/// A tile's patch: a word of 4x4 pixels, column by column.
+/// A tile's patch: a word of 4x4 pixels, column by column. Of bytes, two neighbouring words share out
+/// eight channels: 0, 1, 4 and 5, and the others.
 pub(super) type Patch = [u32; 16];
 
-/// Puts a word of each of `count` pixels of four rows, `start` bytes behind their first, into each
-/// element of a patch, from column `first` on. Does nothing where a row is too short.
-pub(super) fn gather(rows: &[&[u8]; 4], start: usize, count: usize, patch: &mut [Patch], first: usize) {
-    let (words, bytes) = (patch.len(), 4 * patch.len() * count);
-    let short = |row: &&[u8]| start.saturating_add(bytes) > row.len();
+/// Puts `count` pixels of four rows, `start` bytes behind their first, into a patch of bytes or of
+/// nibbles, from column `first` on. Does nothing where a row is too short.
+pub(super) fn gather(
+    rows: &[&[u8]; 4],
+    start: usize,
+    count: usize,
+    patch: &mut [Patch],
+    first: usize,
+    bytes: bool,
+) {
+    let (words, run) = (patch.len(), 4 * patch.len() * count);
+    let short = |row: &&[u8]| start.saturating_add(run) > row.len();
     if count == 0 || first + count > 4 || words == 0 || !words.is_multiple_of(2) || rows.iter().any(short) {
         return;
     }
@@ -18,13 +26,20 @@ pub(super) fn gather(rows: &[&[u8]; 4], start: usize, count: usize, patch: &mut 
     // SAFETY: each row holds `count` pixels of `words` words, each element so many columns.
     unsafe {
         let to = patch.as_mut_ptr().cast::<u32>().add(4 * first);
-        arm::gather(&rows.map(|row| row.as_ptr().add(start)), to, words / 2, count)
+        let gather = if bytes { arm::gather::<0> } else { arm::gather::<1> };
+        gather(&rows.map(|row| row.as_ptr().add(start)), to, words / 2, count)
     }
     #[cfg(not(target_arch = "arm"))]
     for (i, row) in rows.iter().enumerate() {
-        for (column, pixel) in row[start..start + bytes].chunks_exact(4 * words).enumerate() {
-            for (patch, word) in patch.iter_mut().zip(pixel.as_chunks().0) {
-                patch[4 * (first + column) + i] = u32::from_le_bytes(*word);
+        use super::super::dsp::{high_lanes, low_lanes};
+        for (column, pixel) in row[start..start + run].chunks_exact(4 * words).enumerate() {
+            let pairs = pixel.as_chunks::<4>().0.as_chunks::<2>().0;
+            for (patch, pair) in patch.as_chunks_mut::<2>().0.iter_mut().zip(pairs) {
+                let [one, two] = pair.map(u32::from_le_bytes);
+                let pair = if bytes { [low_lanes(one, two), high_lanes(one, two)] } else { [one, two] };
+                for (patch, word) in patch.iter_mut().zip(pair) {
+                    patch[4 * (first + column) + i] = word;
+                }
             }
         }
     }
@@ -78,27 +93,6 @@ pub(super) fn nibbles(patch: &[Patch], to: &mut [u32], vector: usize) {
     }
 }
 
-/// Eight packed weights of each of nine taps, `stride` bytes apart, as lanes.
-pub(super) fn taps(row: &[u8], at: usize, stride: usize, lanes: &mut [[u32; 9]; 4]) {
-    let row = row.get(at..).unwrap_or_default();
-    if row.len() < 8 * stride + 4 {
-        return;
-    }
-    #[cfg(target_arch = "arm")]
-    // SAFETY: a word lies at each of the nine strides.
-    unsafe {
-        arm::taps(row.as_ptr(), stride, lanes)
-    }
-    #[cfg(not(target_arch = "arm"))]
-    for tap in 0..9 {
-        let packed = row[tap * stride..].first_chunk().copied().unwrap_or_default();
-        let words = super::super::lanes::SIGNED.lanes(packed);
-        for (lane, word) in lanes.iter_mut().zip(words) {
-            lane[tap] = word;
-        }
-    }
-}
-
 /// Transforms lanes of nine taps into vector `vector` of the pair `to` from word `at` on, 16
 /// positions of `words` words; element `k` of `taps` goes two words behind the one before.
 pub(super) fn filter(taps: &[[u32; 9]], words: usize, to: &mut [u32], at: usize, vector: usize) {
@@ -118,7 +112,7 @@ pub(super) fn filter(taps: &[[u32; 9]], words: usize, to: &mut [u32], at: usize,
 }
 
 #[cfg(not(target_arch = "arm"))]
-mod portable {
+pub(super) mod portable {
     use super::super::super::dsp::{add16, sub16};
     use super::super::output::PLACE;
 
@@ -133,7 +127,7 @@ mod portable {
         }
     }
 
-    pub(super) fn filter(g: [u32; 9], words: usize, to: &mut [u32], at: usize) {
+    pub(in super::super) fn filter(g: [u32; 9], words: usize, to: &mut [u32], at: usize) {
         let one = |a: u32, b: u32, c: u32| {
             let ends = add16(a, c);
             [add16(a, a), add16(ends, b), sub16(ends, b), add16(c, c)]
@@ -268,65 +262,49 @@ mod arm {
     ///
     /// Each row names `count` pixels of `2 * pairs` words, `to` as many columns of so many elements.
     #[unsafe(naked)]
-    pub(super) unsafe extern "C" fn gather(rows: &[*const u8; 4], to: *mut u32, pairs: usize, count: usize) {
+    pub(super) unsafe extern "C" fn gather<const NIBBLES: usize>(
+        rows: &[*const u8; 4],
+        to: *mut u32,
+        pairs: usize,
+        count: usize,
+    ) {
         naked_asm!(
-            "push {{r4-r11, lr}}
+            "
+            .macro rows from, other, at
+            ldr r8, [\\from], #4
+            ldr r9, [\\from], #4
+            ldr r10, [\\other], #4
+            ldr r11, [\\other], #4
+            .if {nibbles}
+            strd r8, r10, [r0, #\\at]
+            strd r9, r11, [r0, #64+\\at]
+            .else
+            pkhbt r12, r8, r9, lsl #16
+            pkhtb r9, r9, r8, asr #16
+            pkhbt r8, r10, r11, lsl #16
+            pkhtb r11, r11, r10, asr #16
+            strd r12, r8, [r0, #\\at]
+            strd r9, r11, [r0, #64+\\at]
+            .endif
+            .endm
+            push {{r4-r11, lr}}
             ldm r0, {{r4-r7}}
             1:
             mov r0, r1
             mov lr, r2
             2:
-            .rept 2
-            ldr r8, [r4], #4
-            ldr r9, [r5], #4
-            ldr r10, [r6], #4
-            ldr r11, [r7], #4
-            stm r0, {{r8-r11}}
-            adds r0, #64
-            .endr
+            rows r4, r5, 0
+            rows r6, r7, 8
+            adds r0, #128
             subs lr, #1
             bne 2b
             adds r1, #16
             subs r3, #1
             bne 1b
-            pop {{r4-r11, pc}}",
-        )
-    }
-
-    /// # Safety
-    ///
-    /// `row` names a word at nine strides.
-    #[unsafe(naked)]
-    pub(super) unsafe extern "C" fn taps(row: *const u8, stride: usize, lanes: *mut [[u32; 9]; 4]) {
-        naked_asm!(
-            "push {{r4-r10, lr}}
-            mov r8, #0x88888888
-            mov r9, #0x000F000F
-            mov r10, #0x00080008
-            movs r12, #9
-            1:
-            ldr r3, [r0]
-            add r0, r0, r1
-            eor r3, r3, r8
-            and r4, r9, r3
-            and r5, r9, r3, lsr #4
-            and r6, r9, r3, lsr #8
-            and r7, r9, r3, lsr #12
-            pkhbt r3, r4, r6, lsl #16
-            pkhtb r6, r6, r4, asr #16
-            pkhbt r4, r5, r7, lsl #16
-            pkhtb r7, r7, r5, asr #16
-            ssub16 r3, r3, r10
-            ssub16 r4, r4, r10
-            ssub16 r6, r6, r10
-            ssub16 r7, r7, r10
-            str r4, [r2, #36]
-            str r6, [r2, #72]
-            str r7, [r2, #108]
-            str r3, [r2], #4
-            subs r12, r12, #1
-            bne 1b
-            pop {{r4-r10, pc}}",
+            pop {{r4-r11, pc}}
+            .purgem rows
+            ",
+            nibbles = const NIBBLES,
         )
     }
 
