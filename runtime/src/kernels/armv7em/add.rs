@@ -13,7 +13,8 @@ pub(super) fn add(op: &Add<'_>, rows: Range<usize>, out: &mut TensorMut<'_>) -> 
     let bits = out.dtype.bits();
     let even = bits == 8 || out.shape.channels.is_multiple_of(2);
     let same = op.a.dtype.bits() == bits && op.b.dtype.bits() == bits;
-    let Some(sum) = Sum::new(clamp, op.a.zero_point, op.a.rescale, &op.b, op.out, out.zero_point) else {
+    let Some(sum) = Sum::new(op.min.into(), op.a.zero_point, op.a.rescale, &op.b, op.out, out.zero_point)
+    else {
         return false;
     };
     if !even || !same {

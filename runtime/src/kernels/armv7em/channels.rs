@@ -28,20 +28,27 @@ const QUARTER: u32 = (1 << 29) - (1 << 25);
 /// Fills the table for sums that are `1 << quarters` times too large; false where a channel's
 /// rescale or bias cannot be made so. A channel behind the last gives 0.
 pub(super) fn prepare(table: &mut [Pair], epilogue: &Epilogue<'_>, zero_point: i32, quarters: u8) -> bool {
-    let outputs = epilogue.shift.len();
-    let words = table.as_flattened_mut().as_chunks_mut::<4>().0;
-    words.fill([0; 4]);
-    for (output, words) in words.iter_mut().take(outputs).enumerate() {
+    for (index, to) in table.iter_mut().enumerate() {
+        let Some(channels) = pair(epilogue, zero_point, quarters, index) else { return false };
+        *to = channels;
+    }
+    true
+}
+
+/// Pair `index` of the table; `None` where one of its channels cannot be made so.
+pub(super) fn pair(epilogue: &Epilogue<'_>, zero_point: i32, quarters: u8, index: usize) -> Option<Pair> {
+    let mut pair = [0; 8];
+    for (output, words) in (2 * index..epilogue.shift.len()).zip(pair.as_chunks_mut::<4>().0) {
         let rescale = epilogue.rescale(output);
         let rescale = Rescale { shift: rescale.shift.saturating_add(quarters), ..rescale };
-        let Some((addend, shift)) = smmla(rescale, zero_point) else { return false };
+        let (addend, shift) = smmla(rescale, zero_point)?;
         let bias = epilogue.bias(output);
         if quarters > 0 && bias.unsigned_abs() > QUARTER {
-            return false;
+            return None;
         }
         *words = [(bias << quarters) as u32, rescale.multiplier as u32, addend as u32, shift];
     }
-    true
+    Some(pair)
 }
 
 /// Sums of pairs of channels, without their biases, to values that are not clamped yet, in place;

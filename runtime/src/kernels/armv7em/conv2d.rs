@@ -51,7 +51,7 @@ fn run(
     }
     let table: &[channels::Pair] = table;
     let pixel = out.dtype.row_bytes(filter.outputs);
-    let (shape, other_pixel) = (out.shape, add.map_or(0, |add| add.other.dtype.row_bytes(filter.outputs)));
+    let shape = out.shape;
     for first in (0..pairs).step_by(block.max(1)) {
         let filled = scratch.chunks_exact_mut(x.len().max(1)).zip(first..pairs).take(block);
         for (to, pair) in filled {
@@ -71,9 +71,8 @@ fn run(
                 let (_, pixels) = row.split_at_mut_checked(column * pixel)?;
                 let (one, rest) = pixels.split_at_mut_checked(pixel)?;
                 let two = rest.get_mut(..pixel).unwrap_or(spare);
-                let others = [column, column + 1]
-                    .map(|x| other.get(x * other_pixel..(x + 1) * other_pixel).unwrap_or(&[]));
-                store.pixels(sums, table.get(first..).unwrap_or_default(), first, [one, two], others);
+                let other = other.get(column * pixel..).unwrap_or_default();
+                store.pixels(sums, table.get(first..).unwrap_or_default(), first, [one, two], other);
             }
         }
     }

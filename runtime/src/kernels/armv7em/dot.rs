@@ -30,33 +30,9 @@ pub(super) fn with_each(x: &[u32], w: &[u32], out: &mut [Sums]) {
     }
 }
 
-/// Sums of 16 pairs `x` with 16 pairs of `w`, each of `units` times 16 values, one behind the
-/// other. Does nothing where a slice is too short or `units` is not 1, 2 or 4.
-pub(super) fn sixteen(units: usize, x: &[u32], w: &[u32], out: &mut [Sums; 16]) {
-    let words = 16 * units;
-    if x.len() < 16 * words || w.len() < 16 * words {
-        return;
-    }
-    #[cfg(target_arch = "arm")]
-    {
-        let ends = out.as_mut_ptr_range();
-        let sixteen = match units {
-            1 => arm::sixteen::<3>,
-            2 => arm::sixteen::<7>,
-            4 => arm::sixteen::<15>,
-            _ => return,
-        };
-        // SAFETY: both slices hold 16 pairs of so many units, and `out` 16 blocks.
-        unsafe { sixteen(x.as_ptr(), w.as_ptr(), ends.start, ends.end) }
-    }
-    #[cfg(not(target_arch = "arm"))]
-    for ((sums, x), w) in out.iter_mut().zip(x.chunks_exact(words)).zip(w.chunks_exact(words)) {
-        *sums = portable(x, w);
-    }
-}
-
+/// Sums of one pair with another.
 #[cfg(not(target_arch = "arm"))]
-fn portable(x: &[u32], w: &[u32]) -> Sums {
+pub(super) fn portable(x: &[u32], w: &[u32]) -> Sums {
     use super::dsp::low;
     let mut sums = [0; 4];
     for (x, w) in x.chunks_exact(2).zip(w.chunks_exact(2)) {
@@ -69,27 +45,30 @@ fn portable(x: &[u32], w: &[u32]) -> Sums {
     sums
 }
 
+/// Ten instructions of 40 bytes: a group of both pairs, at r0 and r1, into the sums in r2 to r5.
+#[cfg(target_arch = "arm")]
+macro_rules! group {
+    () => {
+        "ldm r0!, {{r6-r9}}
+        ldm r1!, {{r10-r12, lr}}
+        smlad r2, r6, r10, r2
+        smlad r3, r6, r11, r3
+        smlad r4, r7, r10, r4
+        smlad r5, r7, r11, r5
+        smlad r2, r8, r12, r2
+        smlad r3, r8, lr, r3
+        smlad r4, r9, r12, r4
+        smlad r5, r9, lr, r5"
+    };
+}
+#[cfg(target_arch = "arm")]
+pub(super) use group;
+
 #[cfg(target_arch = "arm")]
 mod arm {
     use core::arch::naked_asm;
 
     use super::Sums;
-
-    /// Ten instructions of 40 bytes: a group of both pairs into the sums in r2 to r5.
-    macro_rules! group {
-        () => {
-            "ldm r0!, {{r6-r9}}
-            ldm r1!, {{r10-r12, lr}}
-            smlad r2, r6, r10, r2
-            smlad r3, r6, r11, r3
-            smlad r4, r7, r10, r4
-            smlad r5, r7, r11, r5
-            smlad r2, r8, r12, r2
-            smlad r3, r8, lr, r3
-            smlad r4, r9, r12, r4
-            smlad r5, r9, lr, r5"
-        };
-    }
 
     /// The loop holds twelve groups (a 3x3 window's rows are multiples of four); it is entered so
     /// that the groups left over come first.
@@ -149,46 +128,6 @@ mod arm {
             pop {{r4-r11, pc}}",
         )
     }
-
-    /// Pairs of one group and `MORE` others.
-    ///
-    /// # Safety
-    ///
-    /// `out..end` are 16 blocks, `x` and `w` as many pairs.
-    #[unsafe(naked)]
-    pub(super) unsafe extern "C" fn sixteen<const MORE: usize>(
-        x: *const u32,
-        w: *const u32,
-        out: *mut Sums,
-        end: *mut Sums,
-    ) {
-        naked_asm!(
-            "push {{r4-r11, lr}}
-            push {{r2, r3}}
-            1:
-            ldm r0!, {{r6-r9}}
-            ldm r1!, {{r10-r12, lr}}
-            smuad r2, r6, r10
-            smuad r3, r6, r11
-            smuad r4, r7, r10
-            smuad r5, r7, r11
-            smlad r2, r8, r12, r2
-            smlad r3, r8, lr, r3
-            smlad r4, r9, r12, r4
-            smlad r5, r9, lr, r5
-            .rept {more}",
-            group!(),
-            ".endr
-            ldrd r6, r7, [sp]
-            stm r6!, {{r2-r5}}
-            str r6, [sp]
-            cmp r6, r7
-            bne.w 1b
-            add sp, #8
-            pop {{r4-r11, pc}}",
-            more = const MORE,
-        )
-    }
 }
 
 #[cfg(test)]
@@ -220,8 +159,5 @@ mod tests {
         let mut out = [[7; 4]; 2];
         with_each(&[0; 8], &[0; 12], &mut out);
         assert_eq!(out, [[7; 4]; 2]);
-        let mut out = [[7; 4]; 16];
-        sixteen(1, &[0; 256], &[0; 255], &mut out);
-        assert_eq!(out, [[7; 4]; 16]);
     }
 }

@@ -77,11 +77,6 @@ instruction! {
     value >> (by & 31)
 }
 instruction! {
-    /// `value << by`; `by` is below 32.
-    shift_left(value: i32, by: u32) -> i32: "lsl {out}, {value}, {by}";
-    value << (by & 31)
-}
-instruction! {
     /// The nearest value of 8 signed bits.
     saturate8(value: i32) -> i32: "ssat {out}, #8, {value}";
     value.clamp(-128, 127)

@@ -19,16 +19,6 @@ pub(super) const UNSIGNED: Nibbles = Nibbles { flip: 0, less: 0 };
 pub(super) const SIGNED: Nibbles = Nibbles { flip: 0x8888_8888, less: 0x0008_0008 };
 
 impl Nibbles {
-    /// Eight packed values as four words of lanes, the cheapest way: `k` and `k + 4` in word `k`.
-    #[inline(always)]
-    pub(super) fn nearest(self, packed: [u8; 4]) -> [u32; 4] {
-        const EACH: u32 = 0x000F_000F;
-        let word = u32::from_le_bytes(packed) ^ self.flip;
-        let [a, b, c, d] = [word & EACH, word >> 4 & EACH, word >> 8 & EACH, word >> 12 & EACH];
-        let less = self.less;
-        [sub16(a, less), sub16(b, less), sub16(c, less), sub16(d, less)]
-    }
-
     /// Eight packed values as four words of lanes: 0 and 2, 1 and 3, 4 and 6, 5 and 7.
     #[inline(always)]
     pub(super) fn lanes(self, packed: [u8; 4]) -> [u32; 4] {
@@ -66,9 +56,71 @@ pub(super) fn bytes(from: &[u8], plus: u32, to: &mut [u32], vector: usize) {
     }
 }
 
+/// The 27 bytes of a 3x3 window over three channels, and a zero, as [`bytes`] gives them. Does nothing
+/// where there is no room.
+#[inline(always)]
+pub(super) fn colours(rows: [&[u8; 9]; 3], plus: u32, to: &mut [u32], vector: usize) {
+    if to.len() < 7 * GROUP {
+        return;
+    }
+    #[cfg(target_arch = "arm")]
+    // SAFETY: `to` has seven groups; the vector's first word is 0 or 1.
+    unsafe {
+        arm::colours(&rows, to.as_mut_ptr().add(vector & 1), plus)
+    }
+    #[cfg(not(target_arch = "arm"))]
+    {
+        let mut all = [0; 28];
+        for (to, row) in all.chunks_mut(9).zip(rows) {
+            to.copy_from_slice(row);
+        }
+        bytes(&all, plus, to, vector);
+    }
+}
+
 #[cfg(target_arch = "arm")]
 mod arm {
     use core::arch::naked_asm;
+
+    /// # Safety
+    ///
+    /// `to` names words 0 and 2 of seven groups.
+    #[unsafe(naked)]
+    pub(super) unsafe extern "C" fn colours(rows: &[&[u8; 9]; 3], to: *mut u32, plus: u32) {
+        naked_asm!(
+            "
+            .macro group from
+            sxtab16 r3, r2, \\from, ror #8
+            sxtab16 r12, r2, \\from
+            str r3, [r1, #8]
+            str r12, [r1], #16
+            .endm
+            push {{r4-r6, lr}}
+            ldm r0, {{r4-r6}}
+            ldr r0, [r4]
+            group r0
+            ldr r0, [r4, #4]
+            group r0
+            ldrb r0, [r4, #8]
+            ldr r4, [r5]
+            orr r0, r0, r4, lsl #8
+            group r0
+            ldr r0, [r5, #3]
+            group r0
+            ldrh r0, [r5, #7]
+            ldrh r4, [r6]
+            orr r0, r0, r4, lsl #16
+            group r0
+            ldr r0, [r6, #2]
+            group r0
+            ldr r0, [r6, #5]
+            lsrs r0, r0, #8
+            group r0
+            pop {{r4-r6, pc}}
+            .purgem group
+            ",
+        )
+    }
 
     /// # Safety
     ///
@@ -76,16 +128,32 @@ mod arm {
     #[unsafe(naked)]
     pub(super) unsafe extern "C" fn bytes(from: *const u8, to: *mut u32, plus: u32, end: *const u8) {
         naked_asm!(
-            "push {{r4, lr}}
-            1:
+            "
+            .macro group
             ldr r4, [r0], #4
             sxtab16 r12, r2, r4, ror #8
             sxtab16 r4, r2, r4
             str r12, [r1, #8]
             str r4, [r1], #16
+            .endm
+            push {{r4, lr}}
+            sub r12, r3, r0
+            tst r12, #15
+            bne 2f
+            1:
+            .rept 4
+            group
+            .endr
             cmp r0, r3
             bne 1b
-            pop {{r4, pc}}",
+            pop {{r4, pc}}
+            2:
+            group
+            cmp r0, r3
+            bne 2b
+            pop {{r4, pc}}
+            .purgem group
+            ",
         )
     }
 }
@@ -142,6 +210,16 @@ mod tests {
         assert_eq!((one, one), (two, three));
         clear(&mut one, 1);
         assert_eq!(one, [0; 8]);
+    }
+
+    #[test]
+    fn colours_lie_in_groups_of_four() {
+        let values: [u8; 28] = core::array::from_fn(|i| if i < 27 { i as u8 } else { 0 });
+        let (mut fast, mut plain) = ([0; 28], [0; 28]);
+        let rows = values.as_chunks().0;
+        colours([&rows[0], &rows[1], &rows[2]], 5, &mut fast, 1);
+        bytes(&values, 5, &mut plain, 1);
+        assert_eq!(fast, plain);
     }
 
     #[test]

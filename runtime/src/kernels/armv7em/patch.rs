@@ -3,8 +3,8 @@
 
 use core::ops::Range;
 
-use super::dsp::{add_even_bytes, add_odd_bytes, both};
-use super::lanes::{self, SIGNED, UNSIGNED};
+use super::dsp::both;
+use super::lanes::{self, Nibbles, SIGNED, UNSIGNED};
 use crate::kernels::args::Conv2d;
 use crate::shape::DType;
 
@@ -20,6 +20,26 @@ pub(super) struct Rows<'a> {
     whole: bool,
     zero: u32,
     pixel: usize,
+    /// Bytes from one output's window to the next one's, and from the first one's to the image.
+    step: usize,
+    before: usize,
+    form: Form,
+    /// Rows of a window; bytes and values of one.
+    count: usize,
+    run: usize,
+    values: usize,
+}
+
+/// What a window's rows are.
+#[derive(Clone, Copy)]
+enum Form {
+    /// Three bytes a pixel, three by three taps.
+    Colours,
+    /// Whole groups.
+    Bytes,
+    /// Two whole groups and two more.
+    Nibbles(Nibbles),
+    Other,
 }
 
 impl<'a> Rows<'a> {
@@ -36,12 +56,66 @@ impl<'a> Rows<'a> {
             }
         }
         let pixel = input.dtype.row_bytes(op.filter.shape.inputs);
-        Some(Self { op, rows, whole, zero: both(-input.zero_point), pixel })
+        let inputs = op.filter.shape.inputs;
+        let form = match input.dtype {
+            DType::I8 if inputs == 3 && window.kernel == [3; 2] => Form::Colours,
+            DType::I8 if inputs.is_multiple_of(4) => Form::Bytes,
+            DType::U4 if inputs.is_multiple_of(8) => Form::Nibbles(UNSIGNED),
+            DType::S4 if inputs.is_multiple_of(8) => Form::Nibbles(SIGNED),
+            _ => Form::Other,
+        };
+        let [count, taps] = window.kernel;
+        Some(Self {
+            op,
+            rows,
+            whole,
+            zero: both(-input.zero_point),
+            pixel,
+            step: window.stride[1] * pixel,
+            before: window.padding[2] * pixel,
+            form,
+            count,
+            run: taps * pixel,
+            values: taps * inputs,
+        })
     }
 
     /// Writes vector `vector` of the pair `to` for output column `x`: whole groups, the last one
     /// filled up with zeros. `bytes` has a byte per value of `to`'s vectors.
+    #[inline(always)]
     pub(super) fn gather(&self, x: usize, bytes: &mut [u8], to: &mut [u32], vector: usize) {
+        if !(self.whole && self.gather_whole(x, to, vector)) {
+            self.gather_any(x, bytes, to, vector);
+        }
+    }
+
+    /// False where the window is not whole, or of no usual form.
+    #[inline(never)]
+    fn gather_whole(&self, x: usize, to: &mut [u32], vector: usize) -> bool {
+        // What is before the first pixel is far behind the last one.
+        let start = (x * self.step).wrapping_sub(self.before);
+        if let Form::Colours = self.form {
+            let at = |row: &'a [u8]| row.get(start..)?.first_chunk();
+            let [a, b, c, ..] = self.rows;
+            let (Some(a), Some(b), Some(c)) = (at(a), at(b), at(c)) else { return false };
+            lanes::colours([a, b, c], self.zero, to, vector);
+            return true;
+        }
+        let mut to = to;
+        for row in self.rows.iter().take(self.count) {
+            let Some(run) = row.get(start..start.wrapping_add(self.run)) else { return false };
+            match self.form {
+                Form::Bytes => lanes::bytes(run, self.zero, to, vector),
+                Form::Nibbles(kind) => lanes::nibbles(run, kind, to, vector),
+                _ => return false,
+            }
+            to = to.get_mut(self.values..).unwrap_or_default();
+        }
+        true
+    }
+
+    #[inline(never)]
+    fn gather_any(&self, x: usize, bytes: &mut [u8], to: &mut [u32], vector: usize) {
         let (input, window, inputs) = (&self.op.input, &self.op.window, self.op.filter.shape.inputs);
         let taps = window.kernel[1];
         let left = x * window.stride[1];
@@ -51,13 +125,6 @@ impl<'a> Rows<'a> {
         let clipped = !self.whole || across.len() < taps;
         let rows = self.rows.get(..window.kernel[0]).unwrap_or_default();
         let mut before = across.start * inputs;
-        let in_colour = input.dtype == DType::I8 && inputs == 3 && taps == 3 && !clipped;
-        if in_colour
-            && let [a, b, c] = rows
-            && let (Some(a), Some(b), Some(c)) = (pixels(a, column), pixels(b, column), pixels(c, column))
-        {
-            return colours(a, b, c, self.zero, to, vector);
-        }
         match input.dtype {
             DType::I8 if inputs.is_multiple_of(4) => {
                 if clipped {
@@ -85,9 +152,15 @@ impl<'a> Rows<'a> {
                 for row in rows {
                     let row = row.get(run.clone()).unwrap_or_default();
                     let to = bytes.get_mut(before..).unwrap_or_default();
-                    for (to, pixel) in to.chunks_mut(inputs.max(1)).zip(row.chunks(self.pixel.max(1))) {
-                        for (channel, to) in to.iter_mut().enumerate() {
-                            *to = dtype.get(pixel, channel) as u8;
+                    if dtype == DType::I8 {
+                        for (to, from) in to.iter_mut().zip(row) {
+                            *to = *from;
+                        }
+                    } else {
+                        for (to, pixel) in to.chunks_mut(inputs.max(1)).zip(row.chunks(self.pixel.max(1))) {
+                            for (channel, to) in to.iter_mut().enumerate() {
+                                *to = dtype.get(pixel, channel) as u8;
+                            }
                         }
                     }
                     before += taps * inputs;
@@ -96,34 +169,6 @@ impl<'a> Rows<'a> {
             }
         }
     }
-}
-
-/// Three pixels of three channels.
-fn pixels(row: &[u8], start: usize) -> Option<&[u8; 9]> {
-    row.get(start..)?.first_chunk()
-}
-
-/// The 27 values of a 3x3 window over three channels, and a zero.
-fn colours(a: &[u8; 9], b: &[u8; 9], c: &[u8; 9], zero: u32, to: &mut [u32], vector: usize) {
-    let Some(to) = to.get_mut(vector & 1..).and_then(|to| to.first_chunk_mut::<27>()) else { return };
-    let mut group = |at: usize, word: u32| {
-        to[at] = add_even_bytes(zero, word);
-        to[at + 2] = add_odd_bytes(zero, word);
-    };
-    group(0, word(a, 0));
-    group(4, word(a, 4));
-    group(8, word(b, 0) << 8 | u32::from(a[8]));
-    group(12, word(b, 3));
-    group(16, word(b, 5) >> 16 | word(c, 0) << 16);
-    group(20, word(c, 2));
-    // What follows the last value meets a weight of zero.
-    group(24, word(c, 5) >> 8);
-}
-
-/// Four bytes from `i`, at most the sixth, on.
-#[inline(always)]
-fn word(bytes: &[u8; 9], i: usize) -> u32 {
-    bytes.get(i..).and_then(|bytes| bytes.first_chunk()).map_or(0, |&word| u32::from_le_bytes(word))
 }
 
 /// The taps, of so many from `start` on in the padded input, that lie inside it.
@@ -143,18 +188,5 @@ mod tests {
         assert_eq!(inside(4, 1, 5, 3), 0..2);
         assert_eq!(inside(0, 3, 5, 3), 3..3);
         assert_eq!(inside(9, 1, 5, 3), 0..0);
-    }
-
-    #[test]
-    fn colours_lie_in_groups_of_four() {
-        let values: [u8; 27] = core::array::from_fn(|i| i as u8);
-        let (mut fast, mut plain) = ([0; 28], [0; 28]);
-        let rows = values.as_chunks().0;
-        colours(&rows[0], &rows[1], &rows[2], 0, &mut fast, 1);
-        lanes::bytes(&values, 0, &mut plain, 1);
-        for (i, value) in [24, 25, 26, 0].into_iter().enumerate() {
-            lanes::set(&mut plain, 1, 24 + i, value);
-        }
-        assert_eq!(fast, plain);
     }
 }

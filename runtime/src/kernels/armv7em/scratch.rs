@@ -10,6 +10,8 @@ use crate::shape::DType;
 const PARTS: [usize; 12] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64];
 /// Words of the places of a pair of Winograd tiles.
 pub(super) const PLACES: usize = 16;
+/// Words of what the sums of a pair of output channels are finished with.
+pub(super) const CHANNELS: usize = 8;
 
 /// Bytes of scratch with which a kernel runs: step 0 is its best, the others take parts of the work
 /// in turn.
@@ -83,32 +85,33 @@ pub const fn suits(
     three && small && channels && plain && input
 }
 
-/// Words beside the blocks: channels, a tile's input, the sums of a block of outputs.
-const fn fixed_words(filter: FilterShape) -> usize {
-    4 * filter.outputs + 4 * filter.inputs + 64
+/// Words of a tile's input where many filters are kept; where one is, it lies in the filter's place.
+pub(super) const fn patch_words(filter: FilterShape, filters: usize) -> usize {
+    if filters > 1 { 4 * filter.inputs } else { 0 }
 }
 
 /// Bytes of Winograd's scratch for so many pairs of tiles and of output channels.
 pub const fn winograd_bytes(filter: FilterShape, blocks: Blocks) -> usize {
     let pair = 16 * filter.inputs;
-    4 * (fixed_words(filter) + pair * blocks.filters + (pair + PLACES) * blocks.tiles)
+    let filters = (pair + CHANNELS) * blocks.filters;
+    4 * (patch_words(filter, blocks.filters) + filters + (pair + PLACES) * blocks.tiles)
 }
 
 /// The blocks for `tiles` pairs of tiles that transform least within so many bytes; `None` where
 /// not one of each fits.
 pub fn blocks(filter: FilterShape, tiles: usize, bytes: usize) -> Option<Blocks> {
     let (pair, pairs) = (16 * filter.inputs, filter.outputs / 2);
-    let rest = (bytes / 4).checked_sub(fixed_words(filter))?;
-    let some = rest.checked_sub(pair)?.checked_div(pair + PLACES)?.min(tiles);
-    let kept = rest.checked_sub(pair + PLACES)?.checked_div(pair)?.min(pairs);
-    if some == 0 || kept == 0 {
+    let rest = |filters| (bytes / 4).saturating_sub(patch_words(filter, filters));
+    let some = rest(1).checked_sub(pair + CHANNELS)?.checked_div(pair + PLACES)?.min(tiles);
+    if some == 0 {
         return None;
     }
-    // A pair of filters takes about as long as a pair of tiles.
-    let by_tiles = tiles + pairs * tiles.div_ceil(some);
-    let by_filters = tiles * pairs.div_ceil(kept) + pairs;
+    let kept = rest(pairs).saturating_sub(pair + PLACES).checked_div(pair + CHANNELS)?.min(pairs);
+    // Two pairs of tiles take about as long as three pairs of filters.
+    let by_tiles = 3 * tiles + 2 * pairs * tiles.div_ceil(some);
+    let by_filters = 3 * tiles * pairs.div_ceil(kept.max(1)) + 2 * pairs;
     Some(if by_filters < by_tiles && kept > 1 {
-        let left = (rest - pair * kept).checked_div(pair + PLACES)?;
+        let left = (rest(kept) - (pair + CHANNELS) * kept).checked_div(pair + PLACES)?;
         Blocks { tiles: left.min(tiles), filters: kept }
     } else {
         Blocks { tiles: some, filters: 1 }
@@ -126,12 +129,15 @@ mod tests {
         assert_eq!(direct_bytes(colours, 8), 1436);
         assert_eq!([1436, 1435, 540, 539].map(|bytes| direct_pairs(colours, bytes)), [8, 7, 1, 0]);
         let block = FilterShape { outputs: 16, taps: 9, inputs: 16 };
-        // 192 words beside a pair of filters of 256 and a pair of tiles of 272.
-        assert_eq!(winograd_bytes(block, Blocks { tiles: 1, filters: 1 }), 2880);
-        assert_eq!(blocks(block, 64, 2879), None);
-        assert_eq!(blocks(block, 64, 2880), Some(Blocks { tiles: 1, filters: 1 }));
-        // Two pairs of filters and one of tiles: 256 inputs and 8 filters, not 8 + 64 times 8.
-        assert_eq!(blocks(block, 64, 2880 + 1024), Some(Blocks { tiles: 1, filters: 2 }));
+        // A pair of filters of 264 and a pair of tiles of 272.
+        assert_eq!(winograd_bytes(block, Blocks { tiles: 1, filters: 1 }), 2144);
+        assert_eq!(blocks(block, 64, 2143), None);
+        assert_eq!(blocks(block, 64, 2144), Some(Blocks { tiles: 1, filters: 1 }));
+        // 64 words, four pairs of filters and one of tiles: inputs twice and 8 filters, not inputs once
+        // and 8 filters 16 times.
+        let four = Blocks { tiles: 1, filters: 4 };
+        assert_eq!(winograd_bytes(block, four), 5568);
+        assert_eq!(blocks(block, 64, 5568), Some(four));
         assert_eq!(blocks(block, 64, 1 << 20), Some(Blocks { tiles: 64, filters: 1 }));
     }
 

@@ -5,7 +5,7 @@
 use super::channels::{self, Pair, smmla};
 use super::dot::Sums;
 use super::dsp::{
-    multiply_high_add, multiply_round, multiply_round_add, saturate_u4, saturate8, shift_left, shift_right,
+    multiply_high_add, multiply_round, multiply_round_add, saturate_u4, saturate8, shift_right,
 };
 #[cfg(target_arch = "arm")]
 use super::put;
@@ -23,9 +23,8 @@ pub(super) const NOWHERE: u32 = u32::MAX;
 /// How an operation's values are stored.
 #[derive(Clone, Copy)]
 pub(super) struct Store {
-    /// Int8 up to 127, and over its whole range after an add: what [`put`](super::put) stores.
-    #[cfg_attr(not(target_arch = "arm"), expect(dead_code))]
-    whole: bool,
+    #[cfg(target_arch = "arm")]
+    put: put::Put,
     /// The storage has 8 bits.
     bytes: bool,
     /// The convolution's clamp.
@@ -51,21 +50,43 @@ pub(super) struct Clamp {
     relu: bool,
 }
 
-/// A residual add by SMMULR and SMMLA: each addend is shifted up so that its rescale ends at bit 32.
+/// A residual add by MLA, SMMULR and SMMLA.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub(super) struct Sum {
-    /// The smallest value that comes from the convolution.
+    first: Side,
+    /// The smallest value of the first addend, for [`put`](super::put).
     least: i32,
-    zero: i32,
-    up: u32,
+    other: Side,
     multiplier: i32,
-    other_zero: i32,
-    other_up: u32,
-    other_multiplier: i32,
-    out_multiplier: i32,
     addend: i32,
     shift: u32,
+}
+
+/// An addend: less its zero point, shifted up so that its rescale ends at bit 32.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Side {
+    power: i32,
+    offset: i32,
+    multiplier: i32,
+}
+
+impl Side {
+    fn new(zero_point: i32, rescale: Rescale) -> Option<Self> {
+        let power = 1i32.wrapping_shl(32u32.checked_sub(rescale.shift.into())?);
+        Some(Self {
+            power,
+            offset: zero_point.wrapping_mul(power).wrapping_neg(),
+            multiplier: rescale.multiplier,
+        })
+    }
+
+    /// `|value - zero point| < 2^(shift-1)`, the precondition of a rescale, keeps it in a word.
+    #[inline(always)]
+    fn up(&self, value: i32) -> i32 {
+        value.wrapping_mul(self.power).wrapping_add(self.offset)
+    }
 }
 
 impl Store {
@@ -76,36 +97,48 @@ impl Store {
         let after = match add {
             None => None,
             Some(add) => {
-                let sum = Sum::new(clamp, add.zero_point, add.rescale, &add.other, add.out, out.zero_point)?;
+                let sum =
+                    Sum::new(clamp.min, add.zero_point, add.rescale, &add.other, add.out, out.zero_point)?;
                 let signed = add.other.dtype == DType::S4;
                 Some(After { sum, clamp: Clamp::new(add.min, add.max), signed })
             }
         };
         let bits = add.map_or(out.dtype.bits(), |add| add.other.dtype.bits());
-        let whole = bytes && clamp.max == 127 && after.is_none_or(|after| after.clamp.is_int8());
         let suits = op.filter.shape.outputs.is_multiple_of(2) && bits == out.dtype.bits();
-        suits.then_some(Self { whole, bytes, clamp, add: after })
+        #[cfg(target_arch = "arm")]
+        let put = {
+            let after = after.map(|after| ([after.clamp.min, after.clamp.max], after.signed));
+            put::Put::new(bytes, [clamp.min, clamp.max], after)
+        };
+        suits.then_some(Self {
+            #[cfg(target_arch = "arm")]
+            put,
+            bytes,
+            clamp,
+            add: after,
+        })
     }
 
     /// Rescales and stores channels `2 * first` and on of two pixels, the first of `table`. `to` are
-    /// the pixels' bytes, `other` those of the other addend: empty where it lies in `to`.
+    /// the pixels' bytes, `other` the other addend's from the first pixel on: empty where it lies in `to`.
     pub(super) fn pixels(
         &self,
         sums: &mut [Sums],
         table: &[Pair],
         first: usize,
         to: [&mut [u8]; 2],
-        other: [&[u8]; 2],
+        other: &[u8],
     ) {
-        let skip = first * self.step();
+        let (skip, pixel) = (first * self.step(), to[0].len());
         let [one, two] = to;
         let (one, two) = (one.get_mut(skip..).unwrap_or_default(), two.get_mut(skip..).unwrap_or_default());
         #[cfg(target_arch = "arm")]
-        if self.whole && self.add.is_none() {
-            return put::pixels(sums, table, self.clamp.min, [one, two]);
+        if self.put.pixels(sums, table, [&mut *one, &mut *two]) {
+            return;
         }
         channels::rescale(sums, table);
-        for (to, other, at) in [(one, other[0], 0), (two, other[1], 2)] {
+        let others = [other, other.get(pixel..).unwrap_or_default()];
+        for (to, other, at) in [(one, others[0], 0), (two, others[1], 2)] {
             let pairs = to.chunks_exact_mut(self.step().max(1)).zip(&*sums);
             for (i, (to, values)) in pairs.enumerate() {
                 self.put(to, other.get(skip + i * self.step()..), values[at & 3], values[(at + 1) & 3]);
@@ -113,28 +146,38 @@ impl Store {
         }
     }
 
-    /// Stores channels `2 * index` and the next of eight pixels where `places` says.
+    /// Stores two neighbouring channels of eight pixels where `places` says, `skip` bytes behind.
     ///
     /// # Safety
     ///
-    /// Every pixel at a place but `NOWHERE` lies inside `out`, its other addend inside `other`.
+    /// Every pixel at a place but `NOWHERE` lies inside `out`, every other addend inside `other`.
+    #[inline(always)]
     pub(super) unsafe fn tiles(
         &self,
         values: &[Sums; 4],
-        index: usize,
+        skip: usize,
         places: &[Places; 2],
         out: &mut [u8],
         other: Option<&[u8]>,
     ) {
-        let skip = index * self.step();
         #[cfg(target_arch = "arm")]
-        if self.whole && (self.add.is_some() || self.clamp.min == -128) {
-            // SAFETY: the caller's promise; a pixel has two bytes for every pair of channels.
-            return match &self.add {
-                None => unsafe { put::tiles(values, places, skip, out) },
-                Some(add) => unsafe { put::tiles_add(values, places, skip, &add.sum, out, other) },
-            };
+        // SAFETY: the caller's promise; a pixel has a step for every pair of channels.
+        if unsafe { self.put.tiles(values, places, skip, self.add.as_ref().map(|add| &add.sum), out, other) }
+        {
+            return;
         }
+        self.general(values, skip, places, out, other);
+    }
+
+    #[inline(never)]
+    fn general(
+        &self,
+        values: &[Sums; 4],
+        skip: usize,
+        places: &[Places; 2],
+        out: &mut [u8],
+        other: Option<&[u8]>,
+    ) {
         let values = values.as_flattened().as_chunks::<2>().0;
         for (value, [to, from]) in values.iter().zip(places.as_flattened()) {
             if *to != NOWHERE
@@ -146,7 +189,7 @@ impl Store {
     }
 
     /// Bytes that two neighbouring channels take.
-    fn step(&self) -> usize {
+    pub(super) fn step(&self) -> usize {
         if self.bytes { 2 } else { 1 }
     }
 
@@ -186,10 +229,6 @@ impl Clamp {
         Self { min: i32::from(min), max: i32::from(max), relu: (min, max) == (0, 15) }
     }
 
-    fn is_int8(self) -> bool {
-        (self.min, self.max) == (-128, 127)
-    }
-
     #[inline(always)]
     pub(super) fn apply(self, value: i32) -> i32 {
         if self.relu { saturate_u4(value) } else { value.max(self.min).min(self.max) }
@@ -205,36 +244,24 @@ impl Clamp {
 impl Sum {
     /// `None` where a rescale does not suit SMMULR or SMMLA.
     pub(super) fn new(
-        clamp: Clamp,
-        zero: i32,
+        least: i32,
+        zero_point: i32,
         rescale: Rescale,
         other: &Addend<'_>,
         out: Rescale,
-        zero_point: i32,
+        out_zero_point: i32,
     ) -> Option<Self> {
-        let (addend, shift) = smmla(out, zero_point)?;
-        Some(Self {
-            least: clamp.min,
-            zero,
-            up: 32u32.checked_sub(rescale.shift.into())?,
-            multiplier: rescale.multiplier,
-            other_zero: other.zero_point,
-            other_up: 32u32.checked_sub(other.rescale.shift.into())?,
-            other_multiplier: other.rescale.multiplier,
-            out_multiplier: out.multiplier,
-            addend,
-            shift,
-        })
+        let (addend, shift) = smmla(out, out_zero_point)?;
+        let first = Side::new(zero_point, rescale)?;
+        let other = Side::new(other.zero_point, other.rescale)?;
+        Some(Self { first, least, other, multiplier: out.multiplier, addend, shift })
     }
 
-    /// The sum of two stored values, not clamped yet. `|value - zero| < 2^(shift-1)`, the
-    /// precondition of a rescale, keeps the shifted values in a word.
+    /// The sum of two stored values, not clamped yet.
     #[inline(always)]
     pub(super) fn apply(&self, value: i32, other: i32) -> i32 {
-        let value = shift_left(value - self.zero, self.up);
-        let other = shift_left(other - self.other_zero, self.other_up);
-        let sum = multiply_round(value, self.multiplier);
-        let sum = multiply_round_add(other, self.other_multiplier, sum);
-        shift_right(multiply_high_add(sum, self.out_multiplier, self.addend), self.shift)
+        let sum = multiply_round(self.first.up(value), self.first.multiplier);
+        let sum = multiply_round_add(self.other.up(other), self.other.multiplier, sum);
+        shift_right(multiply_high_add(sum, self.multiplier, self.addend), self.shift)
     }
 }

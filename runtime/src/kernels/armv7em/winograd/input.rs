@@ -1,63 +1,66 @@
-//! A tile's input: 4x4 pixels brought together, padding included, and transformed.
+//! The inputs of a line of tiles: 4x4 pixels brought together, padding included, and transformed.
+
+use core::ops::Range;
 
 use super::super::dsp::both;
+use super::super::patch::inside;
 use super::tile::{self, Patch};
 use crate::kernels::args::Conv2d;
 use crate::shape::DType;
 
-/// Transforms the input of the tile of outputs at (`y`, `x`) into vector `vector` of the pair `to`.
-/// `patch` has an element per four channels.
-pub(super) fn transform(
-    op: &Conv2d<'_>,
-    [y, x]: [usize; 2],
-    patch: &mut [Patch],
-    to: &mut [u32],
-    vector: usize,
-) {
-    let (input, padding) = (&op.input, op.window.padding);
-    let [top, left] = [y.wrapping_sub(padding[0]), x.wrapping_sub(padding[2])];
-    let pixel = input.dtype.row_bytes(input.shape.channels);
-    // Nibbles are shifted so that padding, and every other value, is that much too large.
-    let (zero, padding) = match input.dtype {
-        DType::I8 => (-input.zero_point, u32::from(input.zero_point as u8) * 0x0101_0101),
-        DType::U4 => (0, 0),
-        DType::S4 => (-8, 0x0808_0808),
-    };
-    let flip = if input.dtype == DType::S4 { 0x8888_8888 } else { 0 };
-    for i in 0..4 {
-        let row = top.wrapping_add(i);
-        let line = if row < input.shape.height { input.row(row) } else { &[] };
-        let mut start = left.wrapping_mul(pixel);
-        if input.dtype == DType::I8
-            && let Some(pixels) = line.get(start..start.wrapping_add(4 * pixel))
-        {
-            tile::row(pixels, patch, i);
-            continue;
+/// What the tiles whose outputs begin at one row read.
+pub(super) struct Band<'a> {
+    op: &'a Conv2d<'a>,
+    /// Those outside the image are the nearest ones inside.
+    rows: [&'a [u8]; 4],
+    /// Which rows lie inside.
+    down: Range<usize>,
+}
+
+impl<'a> Band<'a> {
+    #[inline(never)]
+    pub(super) fn new(op: &'a Conv2d<'_>, y: usize) -> Self {
+        let (input, padding) = (&op.input, op.window.padding[0]);
+        let down = inside(y, padding, input.shape.height, 4);
+        let mut rows: [&[u8]; 4] = [&[]; 4];
+        if !down.is_empty() {
+            for (i, row) in rows.iter_mut().enumerate() {
+                *row = input.row(y + i.max(down.start).min(down.end - 1) - padding);
+            }
         }
-        for at in 4 * i..4 * i + 4 {
-            // A column before the first is far behind the end.
-            let at = at & 15;
-            match line.get(start..start.wrapping_add(pixel)) {
-                None => {
-                    for patch in patch.iter_mut() {
-                        patch[at] = padding;
-                    }
-                }
-                Some(values) if input.dtype == DType::I8 => {
-                    for (patch, word) in patch.iter_mut().zip(values.as_chunks().0) {
-                        patch[at] = u32::from_le_bytes(*word);
-                    }
-                }
-                Some(values) => {
-                    for (patch, word) in patch.as_chunks_mut::<2>().0.iter_mut().zip(values.as_chunks().0) {
-                        let word = u32::from_le_bytes(*word) ^ flip;
-                        patch[0][at] = word & 0x0F0F_0F0F;
-                        patch[1][at] = word >> 4 & 0x0F0F_0F0F;
+        Self { op, rows, down }
+    }
+
+    /// Transforms the input of the tile whose outputs begin at column `x` into vector `vector` of the
+    /// pair `to`. `patch` has an element per word of a pixel.
+    #[inline(never)]
+    pub(super) fn transform(&self, x: usize, patch: &mut [Patch], to: &mut [u32], vector: usize) {
+        let (input, padding) = (&self.op.input, self.op.window.padding[2]);
+        let across = inside(x, padding, input.shape.width, 4);
+        let clipped = self.down.len() < 4 || across.len() < 4;
+        let bytes = input.dtype == DType::I8;
+        // Nibbles have a zero point of 0.
+        let zero_point = if bytes { input.zero_point } else { 0 };
+        let outside = u32::from(zero_point as u8) * 0x0101_0101;
+        if clipped {
+            patch.fill([outside; 16]);
+        }
+        let pixel = 4 * patch.len();
+        let start = (x + across.start).saturating_sub(padding) * pixel;
+        tile::gather(&self.rows, start, across.len(), patch, across.start, bytes);
+        if clipped {
+            for i in (0..self.down.start).chain(self.down.end..4) {
+                for patch in patch.iter_mut() {
+                    for column in patch.as_chunks_mut::<4>().0 {
+                        column[i & 3] = outside;
                     }
                 }
             }
-            start = start.wrapping_add(pixel);
+        }
+        if bytes {
+            tile::bytes(patch, both(-zero_point), to, vector);
+        } else {
+            tile::nibbles(patch, to, vector);
         }
     }
-    tile::input(patch, both(zero), to, vector);
 }

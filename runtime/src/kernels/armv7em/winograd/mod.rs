@@ -11,18 +11,21 @@
 
 mod filter;
 mod input;
+mod nibbles;
 mod output;
+mod place;
 mod tile;
 
 use core::ops::Range;
 
+use input::Band;
+use place::{DROPPED, Lines};
+
+use super::channels;
 use super::family::words;
-use super::scratch::{PLACES, blocks, suits};
-use super::store::{NOWHERE, Places, Store};
-use super::{channels, dot};
-use crate::kernels::Ring;
+use super::scratch::{CHANNELS, PLACES, blocks, patch_words, suits};
+use super::store::{Places, Store};
 use crate::kernels::args::{Conv2d, ConvAdd, TensorMut};
-use crate::shape::DType;
 
 /// Fills the rows of `out`; false, and nothing done, where the kernel does not suit the operation
 /// or the scratch is too small.
@@ -51,107 +54,109 @@ fn run(
     let scratch = words(scratch);
     let blocks = blocks(filter, tiles.div_ceil(2), 4 * scratch.len())?;
     let [pair, pairs] = [16 * filter.inputs, filter.outputs / 2];
-    let (patch, scratch) = scratch.split_at_mut_checked(4 * filter.inputs)?;
-    let (table, scratch) = scratch.split_at_mut_checked(8 * pairs)?;
-    let patch = patch.as_chunks_mut().0;
-    let (sums, scratch) = scratch.split_first_chunk_mut::<64>()?;
+    let (patch, scratch) = scratch.split_at_mut_checked(patch_words(filter, blocks.filters))?;
+    let (table, scratch) = scratch.split_at_mut_checked(CHANNELS * blocks.filters)?;
     let (places, scratch) = scratch.split_at_mut_checked(PLACES * blocks.tiles)?;
     let (filters, inputs) = scratch.split_at_mut_checked(pair * blocks.filters)?;
-    let table = table.as_chunks_mut().0;
+    let table: &mut [channels::Pair] = table.as_chunks_mut().0;
     let places: &mut [Places] = places.as_chunks_mut().0.as_chunks_mut().0;
-    let sums: &mut [dot::Sums; 16] = sums.as_chunks_mut().0.first_chunk_mut()?;
-    let store = Store::new(op, add, out)?;
+    let made =
+        Made { products: output::Products::new(filter.inputs)?, store: Store::new(op, add, out)?, pair };
     let zero_point = add.map_or(out.zero_point, |add| add.zero_point);
-    if !channels::prepare(table, &op.epilogue, zero_point, 2) {
+    let channels = |index| channels::pair(&op.epilogue, zero_point, 2, index);
+    if (0..pairs).any(|index| channels(index).is_none()) {
         return None;
     }
     let other = add.and_then(|add| add.other.data);
+    if other.unwrap_or(out.data).len() < out.dtype.row_bytes(filter.outputs) {
+        return None;
+    }
     let kept = blocks.filters > 1;
-    let channels = if kept { blocks.filters } else { pairs };
-    for (start, table) in (0..pairs).step_by(channels.max(1)).zip(table.chunks(channels.max(1))) {
+    let words = op.input.dtype.row_bytes(filter.inputs) / 4;
+    let together = if kept { blocks.filters } else { pairs };
+    for start in (0..pairs).step_by(together.max(1)) {
+        let range = start..pairs.min(start + together);
         if kept {
-            for (to, index) in filters.chunks_exact_mut(pair.max(1)).zip(start..pairs) {
-                filter::transform(&op.filter, index, op.input.dtype, to);
+            let to = filters.chunks_exact_mut(pair.max(1)).zip(table.iter_mut());
+            for ((to, row), index) in to.zip(range.clone()) {
+                filter::transform(&op.filter, index, to);
+                *row = channels(index)?;
             }
         }
+        let mut lines = Lines::new(add, rows.end, out, rows.start);
+        let mut band = Band::new(op, rows.start);
         for first in (0..tiles).step_by((2 * blocks.tiles).max(1)) {
             let block = 2 * blocks.tiles.min((tiles - first).div_ceil(2));
+            let patch = if kept { &mut *patch } else { &mut *filters };
+            let patch = patch.as_chunks_mut().0.get_mut(..words)?;
             for (at, place) in places.iter_mut().enumerate().take(block) {
                 let tile = first + at;
-                *place = [[NOWHERE; 2]; 4];
                 if tile < tiles {
-                    let [y, x] = [rows.start + 2 * (tile / across), 2 * (tile % across)];
-                    *place = locate(add, rows.end, out, [y, x]);
+                    let x = 2 * (tile % across);
+                    if x == 0 {
+                        let y = rows.start + 2 * (tile / across);
+                        lines = Lines::new(add, rows.end, out, y);
+                        band = Band::new(op, y);
+                    }
+                    lines.tile(x, place);
                     let to = inputs.get_mut(at / 2 * pair..).unwrap_or_default();
-                    input::transform(op, [y, x], patch, to, at % 2);
+                    band.transform(x, patch, to, at % 2);
+                } else {
+                    *place = DROPPED;
                 }
             }
-            for (at, channels) in table.iter().enumerate() {
-                let index = start + at;
-                if !kept {
-                    filter::transform(&op.filter, index, op.input.dtype, filters);
-                }
-                let weights = filters.get(if kept { at * pair } else { 0 }..).unwrap_or_default();
-                let made = Made { store: &store, index, channels, units: filter.inputs / 16, weights };
-                let pairs = inputs.chunks_exact(pair.max(1)).zip(places.as_chunks().0).take(block / 2);
-                // SAFETY: `locate` has measured every place, for these slices.
-                unsafe { made.tiles(pairs, sums, out.data, other) };
+            let (inputs, places) = (inputs.get(..block / 2 * pair)?, places.as_chunks().0);
+            if kept {
+                let table = table.get(..range.len())?;
+                // SAFETY: `Lines` has measured every place, for these slices.
+                unsafe { made.meet((inputs, places), (filters, table), start, out.data, other) };
+                continue;
+            }
+            for index in range.clone() {
+                filter::transform(&op.filter, index, filters);
+                let table = &[channels(index)?];
+                // SAFETY: as above.
+                unsafe { made.meet((inputs, places), (filters, table), index, out.data, other) };
             }
         }
     }
     Some(())
 }
 
-/// A pair of output channels, with its transformed filters.
-struct Made<'a> {
-    store: &'a Store,
-    index: usize,
-    channels: &'a channels::Pair,
-    units: usize,
-    weights: &'a [u32],
+/// What makes outputs of pairs.
+struct Made {
+    products: output::Products,
+    store: Store,
+    /// Words of a pair of tiles or filters.
+    pair: usize,
 }
 
-impl Made<'_> {
-    /// Makes and stores the outputs of pairs of tiles.
+impl Made {
+    /// Every pair of tiles meets every pair of filters; the first of these is pair `index` of the
+    /// output channels.
     ///
     /// # Safety
     ///
-    /// Every pixel at a place but `NOWHERE` lies inside `out`, its other addend inside `other`.
+    /// Every pixel at a place but `NOWHERE` lies inside `out`, every other addend inside `other`.
     #[inline(never)]
-    unsafe fn tiles<'t>(
+    unsafe fn meet(
         &self,
-        pairs: impl Iterator<Item = (&'t [u32], &'t [Places; 2])>,
-        sums: &mut [dot::Sums; 16],
+        (inputs, places): (&[u32], &[[Places; 2]]),
+        (filters, table): (&[u32], &[channels::Pair]),
+        index: usize,
         out: &mut [u8],
         other: Option<&[u8]>,
     ) {
         let mut values = [[0; 4]; 4];
-        for (inputs, places) in pairs {
-            dot::sixteen(self.units, inputs, self.weights, sums);
-            output::transform(sums, self.channels, &mut values);
-            // SAFETY: the caller's promise.
-            unsafe { self.store.tiles(&values, self.index, places, out, other) };
+        let (pair, step) = (self.pair.max(1), self.store.step());
+        for (inputs, places) in inputs.chunks_exact(pair).zip(places) {
+            let mut skip = index * step;
+            for (weights, channels) in filters.chunks_exact(pair).zip(table) {
+                self.products.outputs(inputs, weights, channels, &mut values);
+                // SAFETY: the caller's promise.
+                unsafe { self.store.tiles(&values, skip, places, out, other) };
+                skip += step;
+            }
         }
     }
-}
-
-/// Where the outputs of the tile at (`y`, `x`) go, and where the other addend lies; rows from `end`
-/// on, columns outside the image and what is outside the memory go nowhere.
-fn locate(add: Option<&ConvAdd<'_>>, end: usize, out: &TensorMut<'_>, [y, x]: [usize; 2]) -> Places {
-    let (shape, mut places) = (out.shape, [[NOWHERE; 2]; 4]);
-    let other = add.and_then(|add| Some((add.other.data?, &add.other)));
-    for (k, place) in places.iter_mut().enumerate() {
-        let [y, x] = [y + k / 2, x + k % 2];
-        let start = |ring: Ring, dtype: DType, bytes: usize| {
-            let pixel = dtype.row_bytes(shape.channels);
-            let start = (ring.line(y) * shape.width + x) * pixel;
-            (y < end && x < shape.width && start.checked_add(pixel)? <= bytes).then_some(start as u32)
-        };
-        let to = start(out.ring, out.dtype, out.data.len());
-        let from = other.map_or(to, |(data, other)| start(other.ring, other.dtype, data.len()));
-        if let (Some(to), Some(from)) = (to, from) {
-            *place = [to, from];
-        }
-    }
-    places
 }

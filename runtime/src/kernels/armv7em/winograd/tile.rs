@@ -1,13 +1,53 @@
 //! The two transforms into the domain of the products, lane by lane: the input's `B^T d B` and the
-//! filter's `(2G) g (2G)^T`. Both read words that lie together and write 16 positions.
+//! filter's `(2G) g (2G)^T`. Both read words that lie together and write 16 positions, one column
+//! after the other, rows in the order 1, 2, 0, 3; row 3 and column 3 of an input have the other sign.
 #![allow(unsafe_code)]
 
-/// A tile's patch: for each word of a pixel, that word of 4x4 pixels.
+/// A tile's patch: a word of 4x4 pixels, column by column. Of bytes, two neighbouring words share out
+/// eight channels: 0, 1, 4 and 5, and the others.
 pub(super) type Patch = [u32; 16];
 
-/// Transforms a patch into vector `vector` of the pair `to`, 16 positions of as many words as
-/// the patch has bytes a pixel. `zero` is added to both lanes of every value.
-pub(super) fn input(patch: &[Patch], zero: u32, to: &mut [u32], vector: usize) {
+/// Puts `count` pixels of four rows, `start` bytes behind their first, into a patch of bytes or of
+/// nibbles, from column `first` on. Does nothing where a row is too short.
+pub(super) fn gather(
+    rows: &[&[u8]; 4],
+    start: usize,
+    count: usize,
+    patch: &mut [Patch],
+    first: usize,
+    bytes: bool,
+) {
+    let (words, run) = (patch.len(), 4 * patch.len() * count);
+    let short = |row: &&[u8]| start.saturating_add(run) > row.len();
+    if count == 0 || first + count > 4 || words == 0 || !words.is_multiple_of(2) || rows.iter().any(short) {
+        return;
+    }
+    #[cfg(target_arch = "arm")]
+    // SAFETY: each row holds `count` pixels of `words` words, each element so many columns.
+    unsafe {
+        let to = patch.as_mut_ptr().cast::<u32>().add(4 * first);
+        let gather = if bytes { arm::gather::<0> } else { arm::gather::<1> };
+        gather(&rows.map(|row| row.as_ptr().add(start)), to, words / 2, count)
+    }
+    #[cfg(not(target_arch = "arm"))]
+    for (i, row) in rows.iter().enumerate() {
+        use super::super::dsp::{high_lanes, low_lanes};
+        for (column, pixel) in row[start..start + run].chunks_exact(4 * words).enumerate() {
+            let pairs = pixel.as_chunks::<4>().0.as_chunks::<2>().0;
+            for (patch, pair) in patch.as_chunks_mut::<2>().0.iter_mut().zip(pairs) {
+                let [one, two] = pair.map(u32::from_le_bytes);
+                let pair = if bytes { [low_lanes(one, two), high_lanes(one, two)] } else { [one, two] };
+                for (patch, word) in patch.iter_mut().zip(pair) {
+                    patch[4 * (first + column) + i] = word;
+                }
+            }
+        }
+    }
+}
+
+/// Transforms a patch of bytes into vector `vector` of the pair `to`: 16 positions of two words per
+/// word of a pixel, for its even and its odd bytes. `zero` is added to both lanes of every value.
+pub(super) fn bytes(patch: &[Patch], zero: u32, to: &mut [u32], vector: usize) {
     let words = 4 * patch.len();
     if patch.is_empty() || vector > 1 || to.len() < 16 * words {
         return;
@@ -15,8 +55,8 @@ pub(super) fn input(patch: &[Patch], zero: u32, to: &mut [u32], vector: usize) {
     #[cfg(target_arch = "arm")]
     {
         let ends = patch.as_ptr_range();
-        // SAFETY: `patch` has an element; each writes four words of each position, which are in `to`.
-        unsafe { arm::input(ends.start, to.as_mut_ptr().add(vector), 4 * words, zero, ends.end) }
+        // SAFETY: `patch` has an element; each writes two words of each position, which are in `to`.
+        unsafe { arm::input::<0>(ends.start, to.as_mut_ptr().add(vector), 4 * words, zero, ends.end) }
     }
     #[cfg(not(target_arch = "arm"))]
     for (at, patch) in patch.iter().enumerate() {
@@ -28,45 +68,27 @@ pub(super) fn input(patch: &[Patch], zero: u32, to: &mut [u32], vector: usize) {
     }
 }
 
-/// Puts a row of four pixels into a patch, words `4 * i` to `4 * i + 3` of each element.
-pub(super) fn row(pixels: &[u8], patch: &mut [Patch], i: usize) {
-    let at = (4 * i) & 15;
-    #[cfg(target_arch = "arm")]
-    if !patch.is_empty()
-        && patch.len().is_multiple_of(4)
-        && pixels.len() >= 16 * patch.len()
-        && pixels.as_ptr().addr().is_multiple_of(4)
-    {
-        // SAFETY: `patch` holds four or more whole elements, `pixels` is aligned and four words
-        // for each of them.
-        return unsafe {
-            arm::row(pixels.as_ptr().cast(), patch.as_mut_ptr().cast::<u32>().add(at), patch.len() / 4)
-        };
-    }
-    for (j, pixel) in pixels.chunks_exact(4 * patch.len().max(1)).take(4).enumerate() {
-        for (patch, word) in patch.iter_mut().zip(pixel.as_chunks().0) {
-            patch[(at + j) & 15] = u32::from_le_bytes(*word);
-        }
-    }
-}
-
-/// Eight packed weights of each of nine taps, `stride` bytes apart, as lanes.
-pub(super) fn taps(row: &[u8], at: usize, stride: usize, lanes: &mut [[u32; 9]; 4]) {
-    let row = row.get(at..).unwrap_or_default();
-    if row.len() < 8 * stride + 4 {
+/// The same for unsigned nibbles: four words per word of a pixel, for nibbles `k` and `k + 4`.
+pub(super) fn nibbles(patch: &[Patch], to: &mut [u32], vector: usize) {
+    let words = 8 * patch.len();
+    if patch.is_empty() || vector > 1 || to.len() < 16 * words {
         return;
     }
     #[cfg(target_arch = "arm")]
-    // SAFETY: a word lies at each of the nine strides.
-    unsafe {
-        arm::taps(row.as_ptr(), stride, lanes)
+    {
+        let ends = patch.as_ptr_range();
+        // SAFETY: as in `bytes`, with four words.
+        unsafe { arm::input::<1>(ends.start, to.as_mut_ptr().add(vector), 4 * words, 0x000F_000F, ends.end) }
     }
     #[cfg(not(target_arch = "arm"))]
-    for tap in 0..9 {
-        let packed = row[tap * stride..].first_chunk().copied().unwrap_or_default();
-        let words = super::super::lanes::SIGNED.lanes(packed);
-        for (lane, word) in lanes.iter_mut().zip(words) {
-            lane[tap] = word;
+    for (at, patch) in patch.iter().enumerate() {
+        for k in 0..4 {
+            portable::input(
+                patch.map(|word| word >> (4 * k) & 0x000F_000F),
+                words,
+                to,
+                8 * at + 2 * k + vector,
+            );
         }
     }
 }
@@ -90,21 +112,22 @@ pub(super) fn filter(taps: &[[u32; 9]], words: usize, to: &mut [u32], at: usize,
 }
 
 #[cfg(not(target_arch = "arm"))]
-mod portable {
+pub(super) mod portable {
     use super::super::super::dsp::{add16, sub16};
+    use super::super::output::PLACE;
 
     pub(super) fn input(d: [u32; 16], words: usize, to: &mut [u32], at: usize) {
-        let one = |d: [u32; 4]| [sub16(d[0], d[2]), add16(d[1], d[2]), sub16(d[2], d[1]), sub16(d[1], d[3])];
+        let one = |d: [u32; 4]| [sub16(d[0], d[2]), add16(d[1], d[2]), sub16(d[2], d[1]), sub16(d[3], d[1])];
         let columns = [0, 1, 2, 3].map(|j| one([d[j], d[4 + j], d[8 + j], d[12 + j]]));
         for i in 0..4 {
             let row = one([columns[0][i], columns[1][i], columns[2][i], columns[3][i]]);
             for (j, value) in row.into_iter().enumerate() {
-                to[(4 * i + j) * words + at] = value;
+                to[(4 * j + PLACE[i]) * words + at] = value;
             }
         }
     }
 
-    pub(super) fn filter(g: [u32; 9], words: usize, to: &mut [u32], at: usize) {
+    pub(in super::super) fn filter(g: [u32; 9], words: usize, to: &mut [u32], at: usize) {
         let one = |a: u32, b: u32, c: u32| {
             let ends = add16(a, c);
             [add16(a, a), add16(ends, b), sub16(ends, b), add16(c, c)]
@@ -113,7 +136,7 @@ mod portable {
         for i in 0..4 {
             let row = one(columns[0][i], columns[1][i], columns[2][i]);
             for (j, value) in row.into_iter().enumerate() {
-                to[(4 * i + j) * words + at] = value;
+                to[(4 * j + PLACE[i]) * words + at] = value;
             }
         }
     }
@@ -125,161 +148,163 @@ mod arm {
 
     use super::Patch;
 
-    /// For each element of the patch its even, then its odd bytes.
+    /// For each element of the patch its even, then its odd bytes, `keep` added; or its nibbles, `keep`
+    /// their mask.
     ///
     /// # Safety
     ///
-    /// `patch..end` are one or more elements; `to` names, for each, words 0 and 2 of four words of
-    /// 16 positions that are `stride` bytes apart.
+    /// `patch..end` are one or more elements; `to` names, for each, every other one of four or eight
+    /// words of 16 positions that are `stride` bytes apart.
     #[unsafe(naked)]
-    pub(super) unsafe extern "C" fn input(
+    pub(super) unsafe extern "C" fn input<const NIBBLES: usize>(
         patch: *const Patch,
         to: *mut u32,
         stride: usize,
-        zero: u32,
+        keep: u32,
         end: *const Patch,
     ) {
-        // Rows of the result are 4 and 8 strides apart, or r3 bytes. Columns 0, 2, 1, 3 of the
+        // Rows of the result are r2 bytes apart, row 3 lies at r3. Columns 0, 2, 1, 3 of the
         // patch, so that two are alive at a time: r4 to r7 and r8 to r11.
         naked_asm!(
             "
-            .macro column j, d0, d1, d2, d3, turn
-            ldr \\d0, [r0, #4*\\j]
-            ldr \\d1, [r0, #4*\\j+16]
-            ldr \\d2, [r0, #4*\\j+32]
-            ldr \\d3, [r0, #4*\\j+48]
-            sxtab16 \\d0, r12, \\d0, ror #\\turn
-            sxtab16 \\d1, r12, \\d1, ror #\\turn
-            sxtab16 \\d2, r12, \\d2, ror #\\turn
-            sxtab16 \\d3, r12, \\d3, ror #\\turn
+            .macro lanes d, turn
+            .if {nibbles}
+            and \\d, r12, \\d, lsr #\\turn
+            .else
+            sxtab16 \\d, r12, \\d, ror #\\turn
+            .endif
+            .endm
+            .macro column d0, d1, d2, d3, turn
+            ldm r0!, {{\\d0, \\d1, \\d2, \\d3}}
+            lanes \\d0, \\turn
+            lanes \\d1, \\turn
+            lanes \\d2, \\turn
+            lanes \\d3, \\turn
             ssub16 \\d0, \\d0, \\d2
-            ssub16 \\d3, \\d1, \\d3
+            ssub16 \\d3, \\d3, \\d1
             sadd16 lr, \\d1, \\d2
             ssub16 \\d2, \\d2, \\d1
             .endm
             .macro store d0, d1, d2, d3
-            str \\d0, [r1]
-            str \\d1, [r1, r2, lsl #2]
-            str \\d2, [r1, r2, lsl #3]
+            str \\d1, [r1]
+            str \\d2, [r1, r2]
+            str \\d0, [r1, r2, lsl #1]
             str \\d3, [r1, r3]
-            add r1, r1, r2
+            add r1, r1, r2, lsl #2
             .endm
             .macro lane turn
-            column 0, r4, r5, r6, r7, \\turn
+            column r4, r5, r6, r7, \\turn
             mov r5, lr
-            column 2, r8, r9, r10, r11, \\turn
+            adds r0, #16
+            column r8, r9, r10, r11, \\turn
             ssub16 r4, r4, r8
             ssub16 r5, r5, lr
             mov r9, lr
             ssub16 r6, r6, r10
             ssub16 r7, r7, r11
             store r4, r5, r6, r7
-            column 1, r4, r5, r6, r7, \\turn
+            subs r0, #32
+            column r4, r5, r6, r7, \\turn
             mov r5, lr
             sadd16 lr, r4, r8
             ssub16 r8, r8, r4
-            str lr, [r1]
+            str lr, [r1, r2, lsl #1]
             sadd16 lr, r5, r9
             ssub16 r9, r9, r5
-            str lr, [r1, r2, lsl #2]
+            str lr, [r1]
             sadd16 lr, r6, r10
             ssub16 r10, r10, r6
-            str lr, [r1, r2, lsl #3]
+            str lr, [r1, r2]
             sadd16 lr, r7, r11
             ssub16 r11, r11, r7
             str lr, [r1, r3]
-            add r1, r1, r2
+            add r1, r1, r2, lsl #2
             store r8, r9, r10, r11
-            column 3, r8, r9, r10, r11, \\turn
-            ssub16 r4, r4, r8
-            ssub16 r5, r5, lr
-            ssub16 r6, r6, r10
-            ssub16 r7, r7, r11
+            adds r0, #16
+            column r8, r9, r10, r11, \\turn
+            ssub16 r4, r8, r4
+            ssub16 r5, lr, r5
+            ssub16 r6, r10, r6
+            ssub16 r7, r11, r7
             store r4, r5, r6, r7
-            sub r1, r1, r2, lsl #2
+            sub r1, r1, r2, lsl #4
+            adds r1, #8
             .endm
             push {{r4-r11, lr}}
             mov r12, r3
             add r3, r2, r2, lsl #1
-            lsl r3, r3, #2
             1:
             lane 0
-            add r1, #8
+            subs r0, #64
+            .if {nibbles}
+            lane 4
+            subs r0, #64
+            .endif
             lane 8
-            add r1, #8
-            add r0, #64
+            .if {nibbles}
+            subs r0, #64
+            lane 12
+            .endif
             ldr lr, [sp, #36]
             cmp r0, lr
             bne.w 1b
             pop {{r4-r11, pc}}
+            .purgem lanes
             .purgem column
             .purgem store
             .purgem lane
             ",
+            nibbles = const NIBBLES,
         )
     }
 
     /// # Safety
     ///
-    /// `pixels` names `16 * count` words, `patch` word `4 * i` of `4 * count` elements.
+    /// Each row names `count` pixels of `2 * pairs` words, `to` as many columns of so many elements.
     #[unsafe(naked)]
-    pub(super) unsafe extern "C" fn row(pixels: *const u32, patch: *mut u32, count: usize) {
+    pub(super) unsafe extern "C" fn gather<const NIBBLES: usize>(
+        rows: &[*const u8; 4],
+        to: *mut u32,
+        pairs: usize,
+        count: usize,
+    ) {
         naked_asm!(
-            "push {{r4-r8, lr}}
-            movs r8, #4
+            "
+            .macro rows from, other, at
+            ldr r8, [\\from], #4
+            ldr r9, [\\from], #4
+            ldr r10, [\\other], #4
+            ldr r11, [\\other], #4
+            .if {nibbles}
+            strd r8, r10, [r0, #\\at]
+            strd r9, r11, [r0, #64+\\at]
+            .else
+            pkhbt r12, r8, r9, lsl #16
+            pkhtb r9, r9, r8, asr #16
+            pkhbt r8, r10, r11, lsl #16
+            pkhtb r11, r11, r10, asr #16
+            strd r12, r8, [r0, #\\at]
+            strd r9, r11, [r0, #64+\\at]
+            .endif
+            .endm
+            push {{r4-r11, lr}}
+            ldm r0, {{r4-r7}}
             1:
-            mov r3, r1
+            mov r0, r1
             mov lr, r2
             2:
-            ldm r0!, {{r4-r7}}
-            str r4, [r3]
-            str r5, [r3, #64]
-            str r6, [r3, #128]
-            str r7, [r3, #192]
-            add r3, r3, #256
-            subs lr, lr, #1
+            rows r4, r5, 0
+            rows r6, r7, 8
+            adds r0, #128
+            subs lr, #1
             bne 2b
-            add r1, r1, #4
-            subs r8, r8, #1
+            adds r1, #16
+            subs r3, #1
             bne 1b
-            pop {{r4-r8, pc}}",
-        )
-    }
-
-    /// # Safety
-    ///
-    /// `row` names a word at nine strides.
-    #[unsafe(naked)]
-    pub(super) unsafe extern "C" fn taps(row: *const u8, stride: usize, lanes: *mut [[u32; 9]; 4]) {
-        naked_asm!(
-            "push {{r4-r10, lr}}
-            mov r8, #0x88888888
-            mov r9, #0x000F000F
-            mov r10, #0x00080008
-            movs r12, #9
-            1:
-            ldr r3, [r0]
-            add r0, r0, r1
-            eor r3, r3, r8
-            and r4, r9, r3
-            and r5, r9, r3, lsr #4
-            and r6, r9, r3, lsr #8
-            and r7, r9, r3, lsr #12
-            pkhbt r3, r4, r6, lsl #16
-            pkhtb r6, r6, r4, asr #16
-            pkhbt r4, r5, r7, lsl #16
-            pkhtb r7, r7, r5, asr #16
-            ssub16 r3, r3, r10
-            ssub16 r4, r4, r10
-            ssub16 r6, r6, r10
-            ssub16 r7, r7, r10
-            str r4, [r2, #36]
-            str r6, [r2, #72]
-            str r7, [r2, #108]
-            str r3, [r2], #4
-            subs r12, r12, #1
-            bne 1b
-            pop {{r4-r10, pc}}",
+            pop {{r4-r11, pc}}
+            .purgem rows
+            ",
+            nibbles = const NIBBLES,
         )
     }
 
@@ -300,18 +325,18 @@ mod arm {
         naked_asm!(
             "
             .macro row i, d
-            .if \\i == 0
+            .if \\i == 1
             str \\d, [r1]
-            .elseif \\i == 1
-            str \\d, [r1, r2, lsl #2]
+            .elseif \\i == 2
+            str \\d, [r1, r2]
             .else
-            str \\d, [r1, r2, lsl #3]
+            str \\d, [r1, r2, lsl #1]
             .endif
             .endm
             .macro last d
             add r3, r2, r2, lsl #1
-            str \\d, [r1, r3, lsl #2]
-            add r1, r1, r2
+            str \\d, [r1, r3]
+            add r1, r1, r2, lsl #2
             .endm
             .macro outer a, b, c
             sadd16 lr, \\a, \\c
@@ -343,10 +368,10 @@ mod arm {
             1:
             ldm r0!, {{r4-r12}}
             outer r4, r7, r10
-            add r1, r1, r2, lsl #1
+            add r1, r1, r2, lsl #3
             outer r6, r9, r12
-            sub r1, r1, r2
-            sub r1, r1, r2, lsl #1
+            sub r1, r1, r2, lsl #2
+            sub r1, r1, r2, lsl #3
             sadd16 r4, r4, r6
             sadd16 r7, r7, r9
             sadd16 r10, r10, r12
@@ -358,8 +383,8 @@ mod arm {
             ssub16 r11, r10, r11
             inner r6, r9, r12
             inner r5, r8, r11
-            sub r1, r1, r2
-            sub r1, r1, r2, lsl #1
+            sub r1, r1, r2, lsl #2
+            sub r1, r1, r2, lsl #3
             add r1, #8
             ldr r3, [sp]
             cmp r0, r3
