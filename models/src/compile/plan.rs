@@ -23,7 +23,8 @@ use search::Groups;
 
 /// Orders that the placement tries.
 const TRIALS: usize = 1000;
-/// Units of a network of which every group is looked at, whatever the limit.
+/// Units of a network of which every group is looked at, whatever the limit, and with rows of its own
+/// for each unit.
 const FEW: usize = 40;
 
 /// Where every tensor lies, how every node is executed, and what that takes.

@@ -8,8 +8,8 @@ use std::ops::Range;
 
 use fourbit::artefact::schedule::MAX_GROUP;
 
-use super::Network;
 use super::group::{Group, Way};
+use super::{FEW, Network};
 
 /// Rows at a time that are tried; a kernel takes the next multiple of what it likes.
 const ROWS: [usize; 4] = [1, 2, 4, 8];
@@ -100,7 +100,7 @@ fn ways(net: &Network<'_>, units: Range<usize>) -> Vec<Group> {
             found.look(net, units.clone(), vec![rows; units.len()], cap);
         }
     }
-    if !single {
+    if !single && net.units.len() <= FEW {
         found.vary(net, &units);
     }
     found.groups.into_iter().map(|(group, ..)| group).collect()
