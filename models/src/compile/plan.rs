@@ -23,10 +23,9 @@ use search::Groups;
 
 /// Orders that the placement tries.
 const TRIALS: usize = 1000;
-/// Units of a network of which every group is looked at, whatever the limit.
+/// Units of a network of which every group is looked at, whatever the limit, and with rows of its own
+/// for each unit.
 const FEW: usize = 40;
-/// Limits below the asked one that are tried where the estimate was too low.
-const RETRIES: usize = 12;
 
 /// Where every tensor lies, how every node is executed, and what that takes.
 #[derive(Clone, Debug, PartialEq)]
@@ -133,8 +132,10 @@ impl<'g> Network<'g> {
         let few = self.units.len() <= FEW;
         let groups = Groups::new(self, if few && limit < usize::MAX { 0 } else { limit });
         let limits = groups.limits();
-        let mut at = limits.partition_point(|&bytes| bytes <= limit);
-        for _ in 0..RETRIES {
+        // What a group needs by itself is an estimate: a plan may need a little less.
+        let most = limit.saturating_add(limit / 16);
+        let mut at = limits.partition_point(|&bytes| bytes <= most);
+        loop {
             at = at.checked_sub(1)?;
             let (cost, _) = groups.cut(limits[at])?;
             // As fast with less.
@@ -144,7 +145,6 @@ impl<'g> Network<'g> {
                 return Some(plan);
             }
         }
-        None
     }
 
     fn curve(&self) -> Vec<Plan> {

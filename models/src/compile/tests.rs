@@ -69,6 +69,20 @@ fn resnet8_in_little_memory() {
 }
 
 #[test]
+fn a_plan_of_the_curve_is_found_again_by_its_bytes() {
+    for setting in [Setting::W4a8, Setting::W4a4] {
+        let graph = resnet8(setting);
+        let (curve, _) = curve(&graph, Family::Armv7em);
+        let graph = order::for_fusion(&graph);
+        for plan in curve.iter().rev().step_by(7) {
+            let found = Plan::within(&graph, Family::Armv7em, plan.arena_bytes).expect("a plan");
+            let [asked, found] = [plan, &found].map(|plan| (plan.arena_bytes, plan.instructions));
+            assert_eq!(found, asked, "{setting}");
+        }
+    }
+}
+
+#[test]
 fn every_plan_gives_the_same_bits() {
     for setting in Setting::ALL {
         let graph = resnet8(setting);

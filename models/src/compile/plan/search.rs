@@ -3,12 +3,13 @@
 //! A network is cut into groups. What a group needs and costs depends on nothing outside it but the
 //! tensors that live across it, so the best cut for a limit is found unit by unit.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use fourbit::artefact::schedule::MAX_GROUP;
 
-use super::Network;
 use super::group::{Group, Way};
+use super::{FEW, Network};
 
 /// Rows at a time that are tried; a kernel takes the next multiple of what it likes.
 const ROWS: [usize; 4] = [1, 2, 4, 8];
@@ -93,19 +94,56 @@ fn ways(net: &Network<'_>, units: Range<usize>) -> Vec<Group> {
     let single = units.len() == 1;
     let rows: Vec<usize> = ROWS.into_iter().filter(|_| !(single && net.units[units.start].whole)).collect();
     let rows = if single { [rows, vec![0]].concat() } else { rows };
-    let mut found: Vec<Group> = Vec::new();
+    let mut found = Found::default();
     for rows in rows {
         for &cap in &caps {
-            let ways: Option<Vec<Way>> = units.clone().map(|unit| way(net, unit, rows, cap)).collect();
-            let Some(group) = ways.and_then(|ways| Group::new(net, units.clone(), ways)) else { continue };
-            if found.iter().any(|known| known.bytes <= group.bytes && known.cost <= group.cost) {
-                continue;
-            }
-            found.retain(|known| known.bytes < group.bytes || known.cost < group.cost);
-            found.push(group);
+            found.look(net, units.clone(), vec![rows; units.len()], cap);
         }
     }
-    found
+    if !single && net.units.len() <= FEW {
+        found.vary(net, &units);
+    }
+    found.groups.into_iter().map(|(group, ..)| group).collect()
+}
+
+/// Groups of the same units of which none undercuts another in both bytes and cost, each with the rows
+/// that its units were asked for and the most scratch that they might take.
+#[derive(Default)]
+struct Found {
+    groups: Vec<(Group, Vec<usize>, usize)>,
+    looked: BTreeSet<Vec<(u8, usize, usize)>>,
+}
+
+impl Found {
+    /// Looks at units that make so many rows at a time, and keeps what no other undercuts.
+    fn look(&mut self, net: &Network<'_>, units: Range<usize>, rows: Vec<usize>, cap: usize) {
+        let ways = units.clone().zip(&rows).map(|(unit, &rows)| way(net, unit, rows, cap));
+        let Some(ways) = ways.collect::<Option<Vec<Way>>>() else { return };
+        if !self.looked.insert(ways.iter().map(|way| (way.kernel as u8, way.rows, way.scratch)).collect()) {
+            return;
+        }
+        let Some(group) = Group::new(net, units, ways) else { return };
+        let under = |a: &Group, b: &Group| a.bytes <= b.bytes && a.cost <= b.cost;
+        if !self.groups.iter().any(|(known, ..)| under(known, &group)) {
+            self.groups.retain(|(known, ..)| !under(&group, known));
+            self.groups.push((group, rows, cap));
+        }
+    }
+
+    /// Changes the rows of one unit after the other, where all have fast kernels.
+    fn vary(&mut self, net: &Network<'_>, units: &Range<usize>) {
+        let best = self.groups.iter().map(|(group, ..)| group.cost).min().unwrap_or(0);
+        for at in (0..units.len()).rev() {
+            let fast = self.groups.iter().filter(|(group, ..)| group.cost / 2 <= best);
+            for (rows, cap) in fast.map(|(_, rows, cap)| (rows.clone(), *cap)).collect::<Vec<_>>() {
+                for other in ROWS.into_iter().filter(|&other| other != rows[at]) {
+                    let mut rows = rows.clone();
+                    rows[at] = other;
+                    self.look(net, units.clone(), rows, cap);
+                }
+            }
+        }
+    }
 }
 
 /// The cheapest kernel of a unit with so much scratch; `None` where none does with it.
