@@ -63,10 +63,13 @@ pub struct Config {
     /// Largest norm of a gradient, over all parameters; a longer one is shortened to it. 0: no limit.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub clip: f32,
-    /// Part of the target that is the probabilities of the network at `init` instead of the label
-    /// (knowledge distillation, arXiv 1503.02531, at temperature 1). 0: labels alone.
+    /// Part of the target that is a teacher's probabilities instead of the label (knowledge
+    /// distillation, arXiv 1503.02531, at temperature 1). 0: labels alone.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub distill: f32,
+    /// Float graph of the teacher, which knows the same classes; the network at `init` where none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<PathBuf>,
     /// Part of each label that is spread evenly over all classes (arXiv 1512.00567). 0: labels as they are.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub label_smoothing: f32,
@@ -178,6 +181,7 @@ impl Config {
             (fraction(self.weight_decay), "weight_decay", "in [0, 1)"),
             (self.clip >= 0.0 && self.clip.is_finite(), "clip", "a positive number, or 0 for none"),
             ((0.0..=1.0).contains(&self.distill), "distill", "in [0, 1]"),
+            (self.teacher.is_none() || self.distill > 0.0, "distill", "more than 0 where a teacher is named"),
             (fraction(self.label_smoothing), "label_smoothing", "in [0, 1)"),
             (fraction(self.ema), "ema", "in [0, 1)"),
             (self.crop <= 16, "crop", "at most 16"),
@@ -251,6 +255,7 @@ mod tests {
             ("'w4a8'", "'w2a2'", "w2a2"),
             ("seed = 1", "seeds = 1", "seeds"),
             ("lr = 0.01", "lr = 0.01\nbatch = 3", "`shards`"),
+            ("lr = 0.01", "lr = 0.01\nteacher = 'a.graph'", "`distill`"),
             ("lr = 0.01", "lr = 0.01\nlabel_smoothing = 1.0", "`label_smoothing`"),
         ] {
             let message = Config::parse(&GOOD.replace(from, to)).expect_err("refused").to_string();

@@ -93,7 +93,7 @@ pub enum TrainError {
         /// The configuration's.
         expected: String,
     },
-    /// The float network to quantize tells other classes apart.
+    /// The float network to quantize, or the teacher, tells other classes apart.
     #[error("`{}` was trained on other classes than the data set has: train a float network on it first", path.display())]
     OtherClasses {
         /// The graph file.
@@ -178,7 +178,7 @@ pub fn train(
         config.setting.name(),
         config.epochs,
     );
-    let target = Target { teacher: teacher(config)?, smoothing: config.label_smoothing };
+    let target = Target { teacher: teacher(config, &dataset)?, smoothing: config.label_smoothing };
     let mut progress = Progress::new(config.epochs);
     while checkpoint.epochs.len() < config.epochs {
         let number = checkpoint.epochs.len() + 1;
@@ -229,13 +229,17 @@ fn start(config: &Config, dataset: &Dataset) -> Result<Graph, TrainError> {
 }
 
 /// The network whose probabilities are part of the target.
-fn teacher(config: &Config) -> Result<Option<Teacher>, TrainError> {
+fn teacher(config: &Config, dataset: &Dataset) -> Result<Option<Teacher>, TrainError> {
     if config.distill == 0.0 {
         return Ok(None);
     }
-    let alone = ConfigError::Value { field: "distill", must: "0 without a network to start from" };
-    let path = config.init.as_ref().ok_or(alone)?;
-    let (network, values) = Network::new(folded_graph(&Graph::load(path)?))?;
+    let alone = ConfigError::Value { field: "distill", must: "0 without a teacher or a network to start from" };
+    let path = config.teacher.as_ref().or(config.init.as_ref()).ok_or(alone)?;
+    let graph = Graph::load(path)?;
+    if graph.labels != dataset.classes {
+        return Err(TrainError::OtherClasses { path: path.clone() });
+    }
+    let (network, values) = Network::new(folded_graph(&graph))?;
     Ok(Some(Teacher { network, values, part: config.distill }))
 }
 

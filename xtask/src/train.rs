@@ -9,6 +9,7 @@ use std::process::Command;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use fourbit_models::config::Config;
 use fourbit_models::metrics::Metrics;
 
 use crate::failure::{OrBadInput, bad_input};
@@ -127,6 +128,9 @@ pub(crate) fn start(config: &Path, run: &Path, init: Option<&Path>, options: &Op
     if let Some(init) = init {
         command.arg("--init").arg(init);
     }
+    if let Some(teacher) = recipe(config)?.teacher {
+        command.arg("--teacher").arg(paths::root().join(teacher));
+    }
     if let Some(data) = &options.data {
         command.arg("--data").arg(data);
     }
@@ -139,6 +143,11 @@ pub(crate) fn start(config: &Path, run: &Path, init: Option<&Path>, options: &Op
     command.args(["--backend", &options.backend.name()]);
     process::run(&mut command).context("training failed")?;
     draw(run)
+}
+
+/// A recipe; what it names lies in the repository, or has an absolute path.
+pub(crate) fn recipe(path: &Path) -> anyhow::Result<Config> {
+    Config::load(path).or_bad_input(|| format!("the recipe {} cannot be used", paths::shown(path)))
 }
 
 /// Leaves the learning curves of a finished run in its folder, as `curves.png`.

@@ -162,13 +162,14 @@ fn agreement(run: &Path) -> Option<Agreement> {
     serde_json::from_value(metrics.get_mut("agreement")?.take()).ok()?
 }
 
-/// Twelve digits that stand for a recipe, the data's checksum and the graph that it starts from.
+/// Twelve digits that stand for a recipe, the data's checksum, and the graphs that it starts and learns from.
 fn digest(config: &Config, data: &str, init: Option<&Path>) -> anyhow::Result<String> {
     let mut hash = Sha256::new();
     hash.update(toml::to_string(config).context("a recipe that was read can be written")?);
     hash.update(data);
-    if let Some(init) = init {
-        hash.update(fs::read(init).or_bad_input(|| format!("cannot read {}", paths::shown(init)))?);
+    let teacher = config.teacher.as_ref().map(|teacher| paths::root().join(teacher));
+    for graph in init.into_iter().chain(teacher.as_deref()) {
+        hash.update(fs::read(graph).or_bad_input(|| format!("cannot read {}", paths::shown(graph)))?);
     }
     Ok(hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect())
 }

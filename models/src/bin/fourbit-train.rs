@@ -23,6 +23,9 @@ struct Args {
     /// Float graph to start from, instead of the configuration's `init`.
     #[arg(long)]
     init: Option<PathBuf>,
+    /// Float graph of the teacher, instead of the configuration's `teacher`.
+    #[arg(long)]
+    teacher: Option<PathBuf>,
     /// What computes.
     #[arg(long, value_enum, default_value = "flex")]
     backend: Backend,
@@ -37,6 +40,9 @@ fn main() -> ExitCode {
         let mut config = Config::load(&args.config)?;
         if args.init.is_some() {
             config.init = args.init;
+        }
+        if args.teacher.is_some() {
+            config.teacher = args.teacher;
         }
         if let Some(threads) = args.threads {
             config.shards = threads;
