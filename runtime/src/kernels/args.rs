@@ -271,6 +271,23 @@ impl ConvAdd<'_> {
     }
 }
 
+impl<'a> MatMul<'a> {
+    /// The same as a 1x1 convolution of an image of one line, whose pixels are the rows.
+    pub fn as_conv2d(&self) -> Conv2d<'a> {
+        let Self { input, dtype, zero_point, rows, filter, epilogue, kernel } = *self;
+        let (shape, ring) = (Shape::new(1, rows, filter.shape.inputs), Ring::whole(1));
+        let input = TensorRef { data: input, ring, shape, dtype, zero_point };
+        let window = Window { kernel: [1; 2], stride: [1; 2], padding: [0; 4] };
+        Conv2d { input, filter, epilogue, window, kernel }
+    }
+
+    /// The output as that convolution's.
+    pub fn line<'o>(&self, out: &'o mut TensorMut<'_>) -> TensorMut<'o> {
+        let (shape, ring) = (Shape::new(1, self.rows, self.filter.shape.outputs), Ring::whole(1));
+        TensorMut { data: out.data, ring, shape, dtype: out.dtype, zero_point: out.zero_point }
+    }
+}
+
 impl Filter<'_> {
     /// The weight that connects an input channel at a tap to an output channel.
     #[inline]
@@ -307,6 +324,11 @@ impl Epilogue<'_> {
 }
 
 impl Window {
+    /// Positions of the kernel; `None` for more than there can be.
+    pub fn taps(&self) -> Option<usize> {
+        self.kernel[0].checked_mul(self.kernel[1])
+    }
+
     /// Output extent along an axis (0 vertical, 1 horizontal) for an input extent; `None` where
     /// the kernel is larger than the padded input or the stride is 0.
     pub fn output(&self, axis: usize, input: usize) -> Option<usize> {

@@ -25,6 +25,7 @@ pub(super) struct Part {
 
 impl Place {
     /// Some rows: no more than these of a whole tensor, all lines of a ring.
+    #[inline(never)]
     pub(super) fn part(&self, rows: Range<usize>) -> Part {
         let (height, row_bytes) = (self.info.shape.height, self.info.shape.row_bytes(self.info.dtype));
         let whole = self.lines == height;

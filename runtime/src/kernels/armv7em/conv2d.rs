@@ -44,7 +44,8 @@ fn run(
     if op.window.kernel[0] > patch::ROWS {
         return None;
     }
-    let store = Store::new(op, add, out)?;
+    let store = Store::new(op, add, out);
+    let store = store.as_ref()?;
     let zero_point = add.map_or(out.zero_point, |add| add.zero_point);
     if !channels::prepare(table, &op.epilogue, zero_point, 0) {
         return None;

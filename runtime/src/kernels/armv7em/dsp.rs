@@ -82,11 +82,6 @@ instruction! {
     value << (by & 31)
 }
 instruction! {
-    /// The nearest value of 8 signed bits.
-    saturate8(value: i32) -> i32: "ssat {out}, #8, {value}";
-    value.clamp(-128, 127)
-}
-instruction! {
     /// The nearest value of 4 unsigned bits.
     saturate_u4(value: i32) -> i32: "usat {out}, #4, {value}";
     value.clamp(0, 15)
@@ -136,7 +131,6 @@ mod tests {
 
     #[test]
     fn saturation_keeps_the_ends() {
-        assert_eq!([-129, 128, 5].map(saturate8), [-128, 127, 5]);
         assert_eq!([-1, 16, 5].map(saturate_u4), [0, 15, 5]);
     }
 }

@@ -60,7 +60,8 @@ fn run(
     let table = table.as_chunks_mut().0;
     let places: &mut [Places] = places.as_chunks_mut().0.as_chunks_mut().0;
     let sums: &mut [dot::Sums; 16] = sums.as_chunks_mut().0.first_chunk_mut()?;
-    let store = Store::new(op, add, out)?;
+    let store = Store::new(op, add, out);
+    let store = store.as_ref()?;
     let zero_point = add.map_or(out.zero_point, |add| add.zero_point);
     if !channels::prepare(table, &op.epilogue, zero_point, 2) {
         return None;
@@ -92,7 +93,7 @@ fn run(
                     filter::transform(&op.filter, index, op.input.dtype, filters);
                 }
                 let weights = filters.get(if kept { at * pair } else { 0 }..).unwrap_or_default();
-                let made = Made { store: &store, index, channels, units: filter.inputs / 16, weights };
+                let made = Made { store, index, channels, units: filter.inputs / 16, weights };
                 let pairs = inputs.chunks_exact(pair.max(1)).zip(places.as_chunks().0).take(block / 2);
                 // SAFETY: `locate` has measured every place, for these slices.
                 unsafe { made.tiles(pairs, sums, out.data, other) };
