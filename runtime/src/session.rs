@@ -163,17 +163,14 @@ impl<'a, K: Kernels> Session<'a, K> {
             schedule.load(self.artefact, &self.plan, first).ok_or_else(fault(first))?;
             while let Some(call) = schedule.next_call() {
                 let op = first + call.stage;
-                let step = self.step(op, &call).ok_or_else(fault(op))?;
-                if O::LOOKS
-                    && let Some(event) = self.event(&step)
-                {
-                    observer.begin(&event);
+                if O::LOOKS {
+                    let step = self.step(op, &call).ok_or_else(fault(op))?;
+                    observer.begin(&self.event(&step).ok_or_else(fault(op))?);
                 }
-                self.execute(&step).ok_or_else(fault(op))?;
-                if O::LOOKS
-                    && let Some(event) = self.event(&step)
-                {
-                    observer.end(&event);
+                self.execute(op, &call).ok_or_else(fault(op))?;
+                if O::LOOKS {
+                    let step = self.step(op, &call).ok_or_else(fault(op))?;
+                    observer.end(&self.event(&step).ok_or_else(fault(op))?);
                 }
                 schedule.finish(&call);
             }
@@ -192,10 +189,11 @@ impl<'a, K: Kernels> Session<'a, K> {
         Some(Step { index, fused, choice, output, rows: call.rows.clone() })
     }
 
-    /// Makes the rows of a step.
+    /// Makes the rows of a call.
     #[inline(never)]
-    fn execute(&mut self, step: &Step) -> Option<()> {
-        let record = self.artefact.op(step.index)?;
+    fn execute(&mut self, index: usize, call: &Call) -> Option<()> {
+        let (record, step) = (self.artefact.op(index), self.step(index, call));
+        let (record, step) = (record.as_ref()?, step.as_ref()?);
         let input = self.place(record.input)?;
         match &record.op {
             Op::Conv2d(window, linear) => self.convolve(step, window, linear, &input, false),

@@ -62,7 +62,8 @@ fn run(
         for y in rows.clone() {
             let other = add.map_or(&[][..], |add| add.other.row(shape, y));
             let row = out.row(y);
-            let input = patch::Rows::new(op, y)?;
+            let input = patch::Rows::new(op, y);
+            let input = input.as_ref()?;
             for column in (0..shape.width).step_by(2) {
                 input.gather(column, bytes, x, 0);
                 if column + 1 < shape.width {

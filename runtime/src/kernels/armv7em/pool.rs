@@ -68,12 +68,28 @@ pub(super) fn pool(op: &Pool<'_>, reduction: Reduction, rows: Range<usize>, out:
 
 /// Sum or maximum of `total` and a row's values.
 #[inline(never)]
-fn reduce(values: &[u8], lane: Lane, reduction: Reduction, mut total: i32) -> i32 {
+fn reduce(values: &[u8], lane: Lane, reduction: Reduction, total: i32) -> i32 {
+    let Lane { step, shift, mask, sign } = lane;
+    if mask == 0xFF {
+        fold(values, step, reduction, total, |byte| i32::from(byte as i8))
+    } else {
+        fold(values, step, reduction, total, |byte| ((i32::from(byte) >> shift & mask) ^ sign) - sign)
+    }
+}
+
+#[inline(always)]
+fn fold(values: &[u8], step: usize, reduction: Reduction, mut total: i32, value: impl Fn(u8) -> i32) -> i32 {
     let mut at = 0;
-    while let Some(&byte) = values.get(at) {
-        at += lane.step;
-        let value = ((i32::from(byte) >> lane.shift & lane.mask) ^ lane.sign) - lane.sign;
-        total = if reduction == Reduction::Mean { total + value } else { total.max(value) };
+    if reduction == Reduction::Mean {
+        while let Some(&byte) = values.get(at) {
+            at += step;
+            total += value(byte);
+        }
+    } else {
+        while let Some(&byte) = values.get(at) {
+            at += step;
+            total = total.max(value(byte));
+        }
     }
     total
 }

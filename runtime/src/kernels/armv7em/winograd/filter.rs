@@ -8,22 +8,23 @@ use crate::layout::WeightBits;
 use crate::shape::DType;
 
 /// Transforms output channels `2 * pair` and the next into `to`: 16 positions of as many words as
-/// there are input channels. The lanes are in the order that `input` gives those of `dtype`.
-pub(super) fn transform(filter: &Filter<'_>, pair: usize, dtype: DType, to: &mut [u32]) {
+/// there are input channels. The lanes are in the order that `input` gives those of `dtype`; `spare`
+/// holds those of nine taps, 36 words, on their way.
+pub(super) fn transform(filter: &Filter<'_>, pair: usize, dtype: DType, spare: &mut [u32], to: &mut [u32]) {
     let inputs = filter.shape.inputs;
     let bytes = filter.bits.row_bytes(9 * inputs);
     let stride = bytes / 9;
-    let mut lanes = [[0; 9]; 4];
+    let Some(lanes) = spare.as_chunks_mut().0.first_chunk_mut::<4>() else { return };
     for vector in 0..2 {
         let start = (2 * pair + vector) * bytes;
         let row = filter.data.get(start..start + bytes).unwrap_or_default();
         for at in (0..stride).step_by(4) {
             if filter.bits == WeightBits::Four && dtype == DType::I8 {
-                tile::taps(row, at, stride, &mut lanes);
-                tile::filter(&lanes, inputs, to, 2 * at, vector);
+                tile::taps(row, at, stride, lanes);
+                tile::filter(&*lanes, inputs, to, 2 * at, vector);
                 continue;
             }
-            let [first, second, third, fourth] = &mut lanes;
+            let [first, second, third, fourth] = &mut *lanes;
             let to_lanes = first.iter_mut().zip(second).zip(third).zip(fourth);
             let stored = row.get(at..).unwrap_or_default().chunks(stride.max(1));
             for (tap, (((a, b), c), d)) in stored.zip(to_lanes) {
@@ -38,10 +39,9 @@ pub(super) fn transform(filter: &Filter<'_>, pair: usize, dtype: DType, to: &mut
                 }
             }
             if filter.bits == WeightBits::Eight {
-                let [first, second, ..] = lanes;
-                tile::filter(&[first, second], inputs, to, at, vector);
+                tile::filter(lanes.get(..2).unwrap_or_default(), inputs, to, at, vector);
             } else {
-                tile::filter(&lanes, inputs, to, 2 * at, vector);
+                tile::filter(&*lanes, inputs, to, 2 * at, vector);
             }
         }
     }

@@ -7,6 +7,7 @@ use crate::shape::DType;
 
 /// Transforms the input of the tile of outputs at (`y`, `x`) into vector `vector` of the pair `to`.
 /// `patch` has an element per four channels.
+#[inline(never)]
 pub(super) fn transform(
     op: &Conv2d<'_>,
     [y, x]: [usize; 2],

@@ -38,6 +38,7 @@ pub(super) fn conv2d(
         && run(op, add, rows, scratch, out).is_some()
 }
 
+#[inline(never)]
 fn run(
     op: &Conv2d<'_>,
     add: Option<&ConvAdd<'_>>,
@@ -53,7 +54,7 @@ fn run(
     let [pair, pairs] = [16 * filter.inputs, filter.outputs / 2];
     let (patch, scratch) = scratch.split_at_mut_checked(4 * filter.inputs)?;
     let (table, scratch) = scratch.split_at_mut_checked(8 * pairs)?;
-    let patch = patch.as_chunks_mut().0;
+    let patch: &mut [tile::Patch] = patch.as_chunks_mut().0;
     let (sums, scratch) = scratch.split_first_chunk_mut::<64>()?;
     let (places, scratch) = scratch.split_at_mut_checked(PLACES * blocks.tiles)?;
     let (filters, inputs) = scratch.split_at_mut_checked(pair * blocks.filters)?;
@@ -72,7 +73,7 @@ fn run(
     for (start, table) in (0..pairs).step_by(channels.max(1)).zip(table.chunks(channels.max(1))) {
         if kept {
             for (to, index) in filters.chunks_exact_mut(pair.max(1)).zip(start..pairs) {
-                filter::transform(&op.filter, index, op.input.dtype, to);
+                filter::transform(&op.filter, index, op.input.dtype, patch.as_flattened_mut(), to);
             }
         }
         for first in (0..tiles).step_by((2 * blocks.tiles).max(1)) {
@@ -90,7 +91,7 @@ fn run(
             for (at, channels) in table.iter().enumerate() {
                 let index = start + at;
                 if !kept {
-                    filter::transform(&op.filter, index, op.input.dtype, filters);
+                    filter::transform(&op.filter, index, op.input.dtype, patch.as_flattened_mut(), filters);
                 }
                 let weights = filters.get(if kept { at * pair } else { 0 }..).unwrap_or_default();
                 let made = Made { store, index, channels, units: filter.inputs / 16, weights };
@@ -138,6 +139,7 @@ impl Made<'_> {
 
 /// Where the outputs of the tile at (`y`, `x`) go, and where the other addend lies; rows from `end`
 /// on, columns outside the image and what is outside the memory go nowhere.
+#[inline(never)]
 fn locate(add: Option<&ConvAdd<'_>>, end: usize, out: &TensorMut<'_>, [y, x]: [usize; 2]) -> Places {
     let (shape, mut places) = (out.shape, [[NOWHERE; 2]; 4]);
     let other = add.and_then(|add| Some((add.other.data?, &add.other)));
