@@ -13,7 +13,7 @@ use crate::artefact::schedule::{Call, Schedule};
 use crate::artefact::{AddRecord, Artefact, Choice, Fusion, Linear, Op, Plan, replaces};
 use crate::crc::Crc32;
 use crate::kernels::{Add, ConvAdd, Family, Kernels, Pool, TensorRef, Window};
-use place::{Part, Place};
+use place::{Part, Place, disjoint};
 
 /// A network ready to run: artefact, kernels, arena.
 #[derive(Debug)]
@@ -355,12 +355,6 @@ struct Step {
     /// What is stored.
     output: Place,
     rows: Range<usize>,
-}
-
-/// Parts of the arena that share no byte.
-#[inline(never)]
-fn disjoint(arena: &mut [u8], parts: [Range<usize>; 4]) -> Option<[&mut [u8]; 4]> {
-    arena.get_disjoint_mut(parts).ok()
 }
 
 fn copy(from: impl Iterator<Item = u8>, to: &mut [u8]) {

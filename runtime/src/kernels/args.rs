@@ -235,7 +235,6 @@ impl TensorMut<'_> {
 impl<'a> Addend<'a> {
     /// The value at a position at the common scale; `here` is the output's pixel, where the values
     /// of an addend without data lie.
-    #[inline]
     pub fn scaled(&self, here: &[u8], shape: Shape, [y, x, channel]: [usize; 3]) -> i32 {
         let value = match self.data {
             Some(_) => self.dtype.get(self.pixel(shape, y, x), channel),
@@ -263,28 +262,10 @@ impl<'a> Addend<'a> {
 
 impl ConvAdd<'_> {
     /// The sum's value for a value of the convolution and the other addend at the common scale.
-    #[inline]
     pub fn finish(&self, value: i32, other: i32, zero_point: i32) -> i32 {
         let sum = self.rescale.apply(value - self.zero_point).wrapping_add(other);
         let sum = self.out.apply(sum).saturating_add(zero_point);
         sum.max(i32::from(self.min)).min(i32::from(self.max))
-    }
-}
-
-impl<'a> MatMul<'a> {
-    /// The same as a 1x1 convolution of an image of one line, whose pixels are the rows.
-    pub fn as_conv2d(&self) -> Conv2d<'a> {
-        let Self { input, dtype, zero_point, rows, filter, epilogue, kernel } = *self;
-        let (shape, ring) = (Shape::new(1, rows, filter.shape.inputs), Ring::whole(1));
-        let input = TensorRef { data: input, ring, shape, dtype, zero_point };
-        let window = Window { kernel: [1; 2], stride: [1; 2], padding: [0; 4] };
-        Conv2d { input, filter, epilogue, window, kernel }
-    }
-
-    /// The output as that convolution's.
-    pub fn line<'o>(&self, out: &'o mut TensorMut<'_>) -> TensorMut<'o> {
-        let (shape, ring) = (Shape::new(1, self.rows, self.filter.shape.outputs), Ring::whole(1));
-        TensorMut { data: out.data, ring, shape, dtype: out.dtype, zero_point: out.zero_point }
     }
 }
 
