@@ -19,6 +19,12 @@ pub(super) const MAX_WINDOW: usize = 255;
 #[inline(never)]
 pub(super) fn check(artefact: &Artefact<'_>) -> Result<(), ParseError> {
     sections(artefact)?;
+    for family in Family::ALL {
+        let planned = artefact.section(kind::PLAN, family as u16).is_some();
+        if planned && artefact.plan(family).is_none() {
+            return Err(ParseError::Plan { family, problem: PlanProblem::Length });
+        }
+    }
     let (tensors, ops) = (artefact.tensor_count(), artefact.op_count());
     let whole = |kind, record: usize| artefact.section(kind, 0).unwrap_or(&[]).len().is_multiple_of(record);
     if !whole(kind::TENSORS, super::TENSOR_BYTES)
@@ -50,8 +56,7 @@ pub(super) fn check(artefact: &Artefact<'_>) -> Result<(), ParseError> {
         if !planned && arena == 0 {
             continue;
         }
-        let plan = artefact.plan(family);
-        let plan = plan.ok_or(fault(if planned { PlanProblem::Length } else { PlanProblem::Arena }))?;
+        let plan = artefact.plan(family).ok_or(fault(PlanProblem::Arena))?;
         if plan.arena_bytes() != arena {
             return Err(fault(PlanProblem::Arena));
         }
