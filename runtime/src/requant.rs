@@ -34,13 +34,23 @@ impl Rescale {
     }
 }
 
-/// The `RESCALE` that TOSA's `reciprocal_scale(count)` gives: division by a count of pooled values.
+/// The `RESCALE` that TOSA's `reciprocal_scale(count)` gives: division by a count of pooled values,
+/// at most 2^30.
 #[inline]
 pub fn reciprocal(count: u32) -> Rescale {
     let count = count.max(1);
     let k = 32 - (count - 1).leading_zeros();
-    let numerator = ((1u64 << 30) + 1) << k;
-    Rescale { multiplier: (numerator / u64::from(count)) as i32, shift: 30 + k as u8 }
+    // `((1 << 30) + 1) << k` divided by `count`, bit by bit: small cores have no division of 64 bits.
+    let (mut quotient, mut rest) = (0, 0);
+    for bit in (0..=30 + k).rev() {
+        rest = rest << 1 | u32::from(bit == k || bit == 30 + k);
+        quotient <<= 1;
+        if rest >= count {
+            rest -= count;
+            quotient |= 1;
+        }
+    }
+    Rescale { multiplier: quotient, shift: 30 + k as u8 }
 }
 
 #[cfg(test)]
@@ -75,6 +85,11 @@ mod tests {
         assert_eq!(reciprocal(64).apply(64 * 255), 255);
         assert_eq!(reciprocal(64).apply(32), 1);
         assert_eq!(reciprocal(49).apply(-49 * 7), -7);
-        assert!(reciprocal(65_535).is_valid());
+        for count in 1..=65_535u32 {
+            let k = 32 - (count - 1).leading_zeros();
+            let multiplier = ((1u64 << 30) + 1 << k) / u64::from(count);
+            assert_eq!(reciprocal(count), Rescale { multiplier: multiplier as i32, shift: 30 + k as u8 });
+            assert!(reciprocal(count).is_valid());
+        }
     }
 }

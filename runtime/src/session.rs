@@ -10,10 +10,10 @@ use core::fmt;
 use core::ops::Range;
 
 use crate::artefact::schedule::{Call, Schedule};
-use crate::artefact::{AddRecord, Artefact, Choice, Fusion, Op, OpRecord, Plan, replaces};
+use crate::artefact::{AddRecord, Artefact, Choice, Fusion, Linear, Op, Plan, replaces};
 use crate::crc::Crc32;
 use crate::kernels::{Add, ConvAdd, Family, Kernels, Pool, TensorRef, Window};
-use place::{Part, Place};
+use place::{Part, Place, disjoint};
 
 /// A network ready to run: artefact, kernels, arena.
 #[derive(Debug)]
@@ -139,6 +139,7 @@ impl<'a, K: Kernels> Session<'a, K> {
     }
 
     /// [`run`](Self::run), with an observer around every operation.
+    #[inline(never)]
     pub fn run_observed<O: Observer>(
         &mut self,
         image: &[i8],
@@ -162,17 +163,14 @@ impl<'a, K: Kernels> Session<'a, K> {
             schedule.load(self.artefact, &self.plan, first).ok_or_else(fault(first))?;
             while let Some(call) = schedule.next_call() {
                 let op = first + call.stage;
-                let step = self.step(op, &call).ok_or_else(fault(op))?;
-                if O::LOOKS
-                    && let Some(event) = self.event(&step)
-                {
-                    observer.begin(&event);
+                if O::LOOKS {
+                    let step = self.step(op, &call).ok_or_else(fault(op))?;
+                    observer.begin(&self.event(&step).ok_or_else(fault(op))?);
                 }
-                self.execute(&step).ok_or_else(fault(op))?;
-                if O::LOOKS
-                    && let Some(event) = self.event(&step)
-                {
-                    observer.end(&event);
+                self.execute(op, &call).ok_or_else(fault(op))?;
+                if O::LOOKS {
+                    let step = self.step(op, &call).ok_or_else(fault(op))?;
+                    observer.end(&self.event(&step).ok_or_else(fault(op))?);
                 }
                 schedule.finish(&call);
             }
@@ -183,110 +181,134 @@ impl<'a, K: Kernels> Session<'a, K> {
     }
 
     /// What a call makes and where.
+    #[inline(never)]
     fn step(&self, index: usize, call: &Call) -> Option<Step> {
-        let record = self.artefact.op(index)?;
         let choice = self.plan.choice(index)?;
-        let add = match choice.fusion {
-            Fusion::WithNext => Some(self.artefact.op(index + 1)?),
-            Fusion::None | Fusion::Done => None,
-        };
-        let output = self.place(add.as_ref().unwrap_or(&record).output)?;
-        Some(Step { index, record, choice, add, output, rows: call.rows.clone() })
+        let fused = choice.fusion == Fusion::WithNext;
+        let output = self.place(self.artefact.op(index + usize::from(fused))?.output)?;
+        Some(Step { index, fused, choice, output, rows: call.rows.clone() })
     }
 
-    /// Makes the rows of a step.
-    fn execute(&mut self, step: &Step) -> Option<()> {
-        let (record, output, rows) = (&step.record, &step.output, step.rows.clone());
+    /// Makes the rows of a call.
+    #[inline(never)]
+    fn execute(&mut self, index: usize, call: &Call) -> Option<()> {
+        let (record, step) = (self.artefact.op(index), self.step(index, call));
+        let (record, step) = (record.as_ref()?, step.as_ref()?);
         let input = self.place(record.input)?;
-        let scratch = step.choice.scratch_range();
-        let part = |window: &Window| input.part(window.source_rows(rows.clone(), input.info.shape.height));
         match &record.op {
-            Op::Conv2d(window, linear) => {
-                let (x, y) = (part(window), output.part(rows.clone()));
-                let outputs = output.info.shape.channels;
-                if let Some(add) = &step.add {
-                    return self.fused(step, add, &input, x);
-                }
-                let [data, scratch, out] = self.arena.get_disjoint_mut([x.bytes, scratch, y.bytes]).ok()?;
-                let mut op =
-                    self.artefact.conv2d(*window, linear, input.info.view(data, x.ring), outputs, false)?;
-                op.kernel = step.choice.kernel;
-                self.kernels.conv2d(&op, rows, scratch, &mut output.info.view_mut(out, y.ring));
+            Op::Conv2d(window, linear) => self.convolve(step, window, linear, &input, false),
+            Op::DepthwiseConv2d(window, linear) => self.convolve(step, window, linear, &input, true),
+            Op::MatMul(linear) => self.multiply(step, linear, &input),
+            Op::Add(add) => self.add(step, record.input, add, &input),
+            Op::AvgPool2d(window) => self.pool(step, window, &input, false),
+            Op::MaxPool2d(window) => self.pool(step, window, &input, true),
+        }
+    }
+
+    /// A convolution, with the add behind it where the plan fuses them.
+    #[inline(never)]
+    fn convolve(
+        &mut self,
+        step: &Step,
+        window: &Window,
+        linear: &Linear,
+        input: &Place,
+        depthwise: bool,
+    ) -> Option<()> {
+        let x = input.part(window.source_rows(step.rows.clone(), input.info.shape.height));
+        let y = step.output.part(step.rows.clone());
+        let mut addend = 0..0;
+        // What is large is used where it was made, never moved: moves take stack.
+        let mut add = None;
+        if step.fused {
+            add = self.fused(step);
+            addend = add.as_ref()?.0.bytes.clone();
+        }
+        let parts = [x.bytes, addend, step.choice.scratch_range(), y.bytes];
+        let [data, addend, scratch, out] = disjoint(self.arena, parts)?;
+        let outputs = step.output.info.shape.channels;
+        let view = input.info.view(data, x.ring);
+        let mut op = self.artefact.conv2d(*window, linear, view, outputs, depthwise);
+        let op = op.as_mut()?;
+        op.kernel = step.choice.kernel;
+        let (rows, out) = (step.rows.clone(), &mut step.output.info.view_mut(out, y.ring));
+        match &mut add {
+            Some((_, add)) => {
+                add.other.data = add.other.data.map(|_| &*addend);
+                self.kernels.conv2d_add(op, add, rows, scratch, out);
             }
-            Op::DepthwiseConv2d(window, linear) => {
-                let (x, y) = (part(window), output.part(rows.clone()));
-                let outputs = output.info.shape.channels;
-                let [data, scratch, out] = self.arena.get_disjoint_mut([x.bytes, scratch, y.bytes]).ok()?;
-                let mut op =
-                    self.artefact.conv2d(*window, linear, input.info.view(data, x.ring), outputs, true)?;
-                op.kernel = step.choice.kernel;
-                self.kernels.depthwise_conv2d(&op, rows, scratch, &mut output.info.view_mut(out, y.ring));
-            }
-            Op::MatMul(linear) => {
-                let (x, y) = (input.whole(), output.whole());
-                let [data, scratch, out] = self.arena.get_disjoint_mut([x.bytes, scratch, y.bytes]).ok()?;
-                let mut op = self.artefact.matmul(linear, input.info.view(data, x.ring), &output.info)?;
-                op.kernel = step.choice.kernel;
-                self.kernels.matmul(&op, scratch, &mut output.info.view_mut(out, y.ring));
-            }
-            Op::Add(add) => self.add(step, add, &input)?,
-            Op::AvgPool2d(window) | Op::MaxPool2d(window) => {
-                let (x, y) = (part(window), output.part(rows.clone()));
-                let [data, out] = self.arena.get_disjoint_mut([x.bytes, y.bytes]).ok()?;
-                let op = Pool { input: input.info.view(data, x.ring), window: *window };
-                let out = &mut output.info.view_mut(out, y.ring);
-                match record.op {
-                    Op::AvgPool2d(_) => self.kernels.avg_pool2d(&op, rows, out),
-                    _ => self.kernels.max_pool2d(&op, rows, out),
-                }
-            }
+            None if depthwise => self.kernels.depthwise_conv2d(op, rows, scratch, out),
+            None => self.kernels.conv2d(op, rows, scratch, out),
         }
         Some(())
     }
 
-    /// A convolution with the add behind it; `x` is what it reads of its input.
-    fn fused(&mut self, step: &Step, add: &OpRecord, input: &Place, x: Part) -> Option<()> {
-        let (Op::Conv2d(window, linear), Op::Add(constants)) = (&step.record.op, &add.op) else {
-            return None;
-        };
-        let convolved = self.artefact.tensor(step.record.output)?;
-        let first = add.input == step.record.output;
+    /// The add behind a convolution, and where its other addend lies: that has data unless the sum
+    /// replaces it.
+    #[inline(never)]
+    fn fused<'v>(&self, step: &Step) -> Option<(Part, ConvAdd<'v>)> {
+        let convolution = self.artefact.op(step.index)?.output;
+        let add = self.artefact.op(step.index + 1)?;
+        let Op::Add(constants) = &add.op else { return None };
+        let convolved = self.artefact.tensor(convolution)?;
+        let first = add.input == convolution;
         let (rescale, other_rescale) =
             if first { (constants.a, constants.b) } else { (constants.b, constants.a) };
         let other_tensor = if first { constants.other } else { add.input };
         let other = self.place(other_tensor)?;
         let here = replaces(self.artefact, &self.plan, step.index, other_tensor);
-        let (o, y) = (other.part_unless(here, step.rows.clone()), step.output.part(step.rows.clone()));
-        let scratch = step.choice.scratch_range();
-        let [data, addend, scratch, out] =
-            self.arena.get_disjoint_mut([x.bytes, o.bytes, scratch, y.bytes]).ok()?;
-        let outputs = step.output.info.shape.channels;
-        let mut op = self.artefact.conv2d(*window, linear, input.info.view(data, x.ring), outputs, false)?;
-        op.kernel = step.choice.kernel;
+        let part = other.part_unless(here, step.rows.clone());
         let add = ConvAdd {
             zero_point: i32::from(convolved.zero_point),
             rescale,
-            other: other.addend((!here).then_some(addend), o.ring, other_rescale),
+            other: other.addend((!here).then_some(&[]), part.ring, other_rescale),
             out: constants.out,
             min: constants.min,
             max: constants.max,
         };
-        let out = &mut step.output.info.view_mut(out, y.ring);
-        self.kernels.conv2d_add(&op, &add, step.rows.clone(), scratch, out);
+        Some((part, add))
+    }
+
+    /// A dense layer.
+    #[inline(never)]
+    fn multiply(&mut self, step: &Step, linear: &Linear, input: &Place) -> Option<()> {
+        let (x, y) = (input.whole(), step.output.whole());
+        let parts = [x.bytes, 0..0, step.choice.scratch_range(), y.bytes];
+        let [data, _, scratch, out] = disjoint(self.arena, parts)?;
+        let mut op = self.artefact.matmul(linear, input.info.view(data, x.ring), &step.output.info);
+        let op = op.as_mut()?;
+        op.kernel = step.choice.kernel;
+        self.kernels.matmul(op, scratch, &mut step.output.info.view_mut(out, y.ring));
+        Some(())
+    }
+
+    /// A pool.
+    #[inline(never)]
+    fn pool(&mut self, step: &Step, window: &Window, input: &Place, maximum: bool) -> Option<()> {
+        let x = input.part(window.source_rows(step.rows.clone(), input.info.shape.height));
+        let y = step.output.part(step.rows.clone());
+        let [data, _, _, out] = disjoint(self.arena, [x.bytes, 0..0, 0..0, y.bytes])?;
+        let op = Pool { input: input.info.view(data, x.ring), window: *window };
+        let (rows, out) = (step.rows.clone(), &mut step.output.info.view_mut(out, y.ring));
+        match maximum {
+            false => self.kernels.avg_pool2d(&op, rows, out),
+            true => self.kernels.max_pool2d(&op, rows, out),
+        }
         Some(())
     }
 
     /// An add, which may replace one of its inputs or read one tensor twice.
-    fn add(&mut self, step: &Step, add: &AddRecord, input: &Place) -> Option<()> {
+    #[inline(never)]
+    fn add(&mut self, step: &Step, first: u16, add: &AddRecord, input: &Place) -> Option<()> {
         let other = self.place(add.other)?;
         let replaced = |tensor| replaces(self.artefact, &self.plan, step.index, tensor);
-        let (a_here, b_here) = (replaced(step.record.input), replaced(add.other));
+        let (a_here, b_here) = (replaced(first), replaced(add.other));
         let (a, b) =
             (input.part_unless(a_here, step.rows.clone()), other.part_unless(b_here, step.rows.clone()));
         let y = step.output.part(step.rows.clone());
-        let twice = step.record.input == add.other;
+        let twice = first == add.other;
         let b_bytes = if twice { 0..0 } else { b.bytes };
-        let [a_data, b_data, out] = self.arena.get_disjoint_mut([a.bytes, b_bytes, y.bytes]).ok()?;
+        let [a_data, b_data, _, out] = disjoint(self.arena, [a.bytes, b_bytes, 0..0, y.bytes])?;
         let (a_data, b_data): (&[u8], &[u8]) = (a_data, b_data);
         let b_data = if twice { a_data } else { b_data };
         let op = Add {
@@ -316,8 +338,10 @@ impl<'a, K: Kernels> Session<'a, K> {
     fn event<'e>(&'e self, step: &'e Step) -> Option<Event<'e>> {
         let part = step.output.part(step.rows.clone());
         let output = step.output.info.view(self.arena.get(part.bytes)?, part.ring);
-        let (name, kind) = (self.artefact.name(&step.record), step.record.op.kind());
-        let fused = step.add.as_ref().map(|add| self.artefact.name(add));
+        let record = self.artefact.op(step.index)?;
+        let (name, kind) = (self.artefact.name(&record), record.op.kind());
+        let add = if step.fused { self.artefact.op(step.index + 1) } else { None };
+        let fused = add.map(|add| self.artefact.name(&add));
         Some(Event { index: step.index, name, kind, fused, rows: step.rows.clone(), output })
     }
 }
@@ -325,10 +349,9 @@ impl<'a, K: Kernels> Session<'a, K> {
 /// Some rows of an operation's output, to be made.
 struct Step {
     index: usize,
-    record: OpRecord,
+    /// A convolution computes the add behind it too.
+    fused: bool,
     choice: Choice,
-    /// The add that a convolution computes too.
-    add: Option<OpRecord>,
     /// What is stored.
     output: Place,
     rows: Range<usize>,

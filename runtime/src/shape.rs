@@ -74,6 +74,15 @@ impl DType {
         }
     }
 
+    /// The factor by which a pool widens a value exactly to another type: 15 * 17 = 255, 7 * 18 = 126.
+    pub const fn widening(self, to: DType) -> i32 {
+        match (self, to) {
+            (DType::U4, DType::I8) => 17,
+            (DType::S4, DType::I8) => 18,
+            _ => 1,
+        }
+    }
+
     /// Zeroes the unused nibble of a row of `n` elements, if it has one.
     #[inline]
     pub fn clear_tail(self, row: &mut [u8], n: usize) {

@@ -30,15 +30,10 @@ pub(crate) struct Facts<'a> {
 impl Facts<'_> {
     /// The text inside the artefact.
     pub(crate) fn embedded(&self) -> String {
-        let Self { name, bits, dataset, trained, command } = self;
-        let network = &trained.graph.name;
-        format!(
-            "{name}: {network} in {bits}, {} classes of {}.\nMade by `{command}`; data SHA-256 {}.\n\
-             Licence: MIT OR Apache-2.0.\n",
-            dataset.classes.len(),
-            dataset.name,
-            dataset.checksum,
-        )
+        let Self { name, dataset, .. } = self;
+        // The page has the rest; flash is dear.
+        let checksum = dataset.checksum.get(..16).unwrap_or(&dataset.checksum);
+        format!("{name}: {}, data SHA-256 {checksum}..., MIT OR Apache-2.0\n", dataset.name)
     }
 
     /// The card beside the artefact.

@@ -3,10 +3,12 @@
 //! Takes sections already found; promises that a session over them stays inside its arena, that
 //! no sum leaves 32 bits, and that every rescale meets TOSA's precondition.
 
-use super::{Artefact, Linear, Op, OpProblem, OpRecord, ParseError, PlanProblem, TensorInfo, header::kind};
+use super::header::{Section, kind};
+use super::{Artefact, Linear, Op, OpProblem, OpRecord, ParseError, PlanProblem, TensorInfo};
 use crate::artefact::follow::follow;
 use crate::artefact::op::AddRecord;
-use crate::kernels::{Epilogue, Family, Filter, Ring, Window};
+use crate::bytes::is_utf8;
+use crate::kernels::{Epilogue, Family, Filter, Window};
 use crate::shape::DType;
 
 /// Most operations of a network.
@@ -14,11 +16,23 @@ pub(super) const MAX_OPS: usize = 4096;
 /// Largest kernel, stride and padding, in each direction.
 pub(super) const MAX_WINDOW: usize = 255;
 
+#[inline(never)]
 pub(super) fn check(artefact: &Artefact<'_>) -> Result<(), ParseError> {
+    sections(artefact)?;
+    for family in Family::ALL {
+        let planned = artefact.section(kind::PLAN, family as u16).is_some();
+        if planned && artefact.plan(family).is_none() {
+            return Err(ParseError::Plan { family, problem: PlanProblem::Length });
+        }
+    }
     let (tensors, ops) = (artefact.tensor_count(), artefact.op_count());
-    let whole = tensors * super::TENSOR_BYTES == artefact.tensors.len()
-        && ops * super::OP_BYTES == artefact.ops.len();
-    if !whole || ops == 0 || tensors != ops + 1 || ops > MAX_OPS {
+    let whole = |kind, record: usize| artefact.section(kind, 0).unwrap_or(&[]).len().is_multiple_of(record);
+    if !whole(kind::TENSORS, super::TENSOR_BYTES)
+        || !whole(kind::OPS, super::OP_BYTES)
+        || ops == 0
+        || tensors != ops + 1
+        || ops > MAX_OPS
+    {
         return Err(ParseError::Counts { tensors: tensors as u32, ops: ops as u32 });
     }
     for index in 0..tensors as u16 {
@@ -37,15 +51,31 @@ pub(super) fn check(artefact: &Artefact<'_>) -> Result<(), ParseError> {
     }
     for family in Family::ALL {
         let arena = artefact.header.arena_bytes(family);
-        match artefact.plan(family) {
-            None if arena == 0 => {}
-            None => return Err(ParseError::Plan { family, problem: PlanProblem::Arena }),
-            Some(plan) if plan.arena_bytes() != arena => {
-                return Err(ParseError::Plan { family, problem: PlanProblem::Arena });
+        let fault = |problem| ParseError::Plan { family, problem };
+        let planned = artefact.section(kind::PLAN, family as u16).is_some();
+        if !planned && arena == 0 {
+            continue;
+        }
+        let plan = artefact.plan(family).ok_or(fault(PlanProblem::Arena))?;
+        if plan.arena_bytes() != arena {
+            return Err(fault(PlanProblem::Arena));
+        }
+        follow(artefact, &plan, family).map_err(fault)?;
+    }
+    Ok(())
+}
+
+/// Every section that must be understood is known, and texts are UTF-8.
+fn sections(artefact: &Artefact<'_>) -> Result<(), ParseError> {
+    for index in 0..artefact.header.sections {
+        let section = Section::read(artefact.bytes, index);
+        match (section.kind, section.tag) {
+            (kind::TENSORS | kind::OPS | kind::WEIGHTS | kind::CHANNELS, 0) | (kind::PLAN, _) => {}
+            (kind @ (kind::LABELS | kind::CARD), 0) if !is_utf8(section.content(artefact.bytes)) => {
+                return Err(ParseError::Text { kind });
             }
-            Some(plan) => {
-                follow(artefact, &plan, family).map_err(|problem| ParseError::Plan { family, problem })?
-            }
+            (kind, _) if kind >= 0x8000 => {}
+            (kind, _) => return Err(ParseError::UnknownSection { kind }),
         }
     }
     Ok(())
@@ -59,7 +89,9 @@ fn interface(artefact: &Artefact<'_>) -> Result<(), ParseError> {
     if !int8 || image.shape != header.input_shape || logits.shape.elements() != usize::from(header.logits) {
         return Err(ParseError::Interface);
     }
-    let labels = artefact.labels().count();
+    let labels = artefact.section(kind::LABELS, 0).unwrap_or(&[]);
+    let ends = labels.iter().filter(|&&byte| byte == b'\n').count();
+    let labels = ends + usize::from(labels.last().is_some_and(|&byte| byte != b'\n'));
     if labels != 0 && labels != usize::from(header.logits) {
         return Err(ParseError::Text { kind: kind::LABELS });
     }
@@ -92,10 +124,12 @@ fn sharing(artefact: &Artefact<'_>, index: usize, record: &OpRecord) -> Result<(
     Ok(())
 }
 
+#[inline(never)]
 fn operation(artefact: &Artefact<'_>, record: &OpRecord) -> Result<(), OpProblem> {
     let input = artefact.tensor(record.input).ok_or(OpProblem::Order)?;
     let output = artefact.tensor(record.output).ok_or(OpProblem::Order)?;
-    let view = input.view(&[], Ring::whole(0));
+    let filter = || artefact.filter_of(record).ok_or(OpProblem::Constants);
+    let epilogue = || artefact.epilogue_of(record).ok_or(OpProblem::Constants);
     match record.op {
         Op::Conv2d(window, linear) | Op::DepthwiseConv2d(window, linear) => {
             slides(&window, &input, &output)?;
@@ -103,9 +137,7 @@ fn operation(artefact: &Artefact<'_>, record: &OpRecord) -> Result<(), OpProblem
             if depthwise && input.shape.channels != output.shape.channels {
                 return Err(OpProblem::Shape);
             }
-            let op = artefact.conv2d(window, &linear, view, output.shape.channels, depthwise);
-            let op = op.ok_or(OpProblem::Constants)?;
-            constants(&linear, &op.filter, &op.epilogue, &input, &output)
+            constants(&linear, &filter()?, &epilogue()?, &input, &output)
         }
         Op::MatMul(linear) => {
             let flat = input.shape.pixels() == output.shape.pixels() || output.shape.pixels() == 1;
@@ -113,8 +145,7 @@ fn operation(artefact: &Artefact<'_>, record: &OpRecord) -> Result<(), OpProblem
             if !flat || (packed && input.shape.pixels() != output.shape.pixels()) {
                 return Err(OpProblem::Shape);
             }
-            let op = artefact.matmul(&linear, view, &output).ok_or(OpProblem::Constants)?;
-            constants(&linear, &op.filter, &op.epilogue, &input, &output)
+            constants(&linear, &filter()?, &epilogue()?, &input, &output)
         }
         Op::Add(add) => {
             let other = artefact.tensor(add.other).ok_or(OpProblem::Order)?;

@@ -18,8 +18,14 @@ pub(super) fn follow(artefact: &Artefact<'_>, plan: &Plan<'_>, family: Family) -
     for index in 0..ops {
         choice(artefact, plan, family, index)?;
     }
+    groups(artefact, plan)
+}
+
+/// Every group is walked through.
+#[inline(never)]
+fn groups(artefact: &Artefact<'_>, plan: &Plan<'_>) -> Result<(), PlanProblem> {
     let (mut first, mut schedule) = (0, Schedule::EMPTY);
-    while first < ops {
+    while first < artefact.op_count() {
         let fault = PlanProblem::Group { op: first as u16 };
         let range = group(plan, first).ok_or(fault)?;
         schedule.load(artefact, plan, first).ok_or(fault)?;
@@ -51,6 +57,7 @@ fn place(artefact: &Artefact<'_>, plan: &Plan<'_>, tensor: u16) -> Result<(), Pl
 
 /// An operation's kernel exists, its fusion is one, its tensors live and are whole where they must
 /// be, its scratch lies apart.
+#[inline(never)]
 fn choice(artefact: &Artefact<'_>, plan: &Plan<'_>, family: Family, index: usize) -> Result<(), PlanProblem> {
     let op = index as u16;
     let Some(record) = artefact.op(index) else { return Err(PlanProblem::Kernel { op }) };
@@ -216,9 +223,7 @@ impl Walk<'_, '_> {
         let start = if usize::from(place.last) >= self.group.end || tensor == self.artefact.header.output {
             0
         } else if replaces(self.artefact, self.plan, self.group.start + call.stage, tensor) {
-            let mut after = *self.schedule;
-            after.finish(call);
-            after.oldest(tensor)
+            self.schedule.oldest_after(tensor, Some(call))
         } else {
             self.schedule.oldest(tensor)
         };

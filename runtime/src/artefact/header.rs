@@ -3,7 +3,7 @@
 //! [`Verified`] is an artefact whose header and CRCs were checked, at compile time for an
 //! embedded file ([`embed!`](crate::embed)), at run time otherwise.
 
-use crate::bytes::{put, u8_at, u16_at, u32_at};
+use crate::bytes::{put, u16_at, u32_at};
 use crate::crc::{crc32, crc32_parts};
 use crate::kernels::Family;
 use crate::shape::Shape;
@@ -119,21 +119,17 @@ impl Header {
     /// Reads the header and checks the section table, but no section's content.
     pub const fn read(bytes: &[u8]) -> Result<Header, HeaderError> {
         let have = bytes.len() as u32;
-        if bytes.len() < HEADER_BYTES {
+        let Some(head) = bytes.first_chunk() else {
             return Err(HeaderError::Truncated { need: HEADER_BYTES as u32, have });
+        };
+        if u32_at(head, 0) != u32_at(&MAGIC, 0) || u32_at(head, 4) != u32_at(&MAGIC, 4) {
+            return Err(HeaderError::BadMagic);
         }
-        let mut i = 0;
-        while i < MAGIC.len() {
-            if bytes[i] != MAGIC[i] {
-                return Err(HeaderError::BadMagic);
-            }
-            i += 1;
-        }
-        let version = u16_at(bytes, 8);
+        let version = u16_at(head, 8);
         if version != VERSION {
             return Err(HeaderError::Version { found: version });
         }
-        let header = Header::fields(bytes);
+        let header = Header::fields(head);
         if bytes.len() > u32::MAX as usize || have > header.file_bytes {
             return Err(HeaderError::TrailingBytes { need: header.file_bytes, have });
         }
@@ -144,38 +140,42 @@ impl Header {
         if table_end > bytes.len() {
             return Err(HeaderError::Truncated { need: table_end as u32, have });
         }
-        let (head, table) = (part(bytes, 0, CRC_AT), part(bytes, HEADER_BYTES, table_end - HEADER_BYTES));
-        if crc32_parts(head, table) != u32_at(bytes, CRC_AT) {
+        let table = part(bytes, HEADER_BYTES, table_end - HEADER_BYTES);
+        if crc32_parts(part(bytes, 0, CRC_AT), table) != u32_at(head, CRC_AT) {
             return Err(HeaderError::HeaderCrc);
         }
-        let mut end = table_end as u64;
-        let mut least = 0;
+        let mut end = table_end;
+        let mut last = 0;
         let mut index = 0;
         while index < header.sections {
             let section = Section::read(bytes, index);
-            let start = section.offset as u64;
-            let rank = (section.kind as u64) << 16 | section.tag as u64;
-            let mut misplaced = rank < least
-                || start != end.next_multiple_of(ALIGN as u64)
-                || start + section.bytes as u64 > bytes.len() as u64;
-            while end < start && !misplaced {
-                misplaced = u8_at(bytes, end as usize) != 0;
-                end += 1;
-            }
-            if misplaced {
+            let start = section.offset as usize;
+            let rank = (section.kind as u32) << 16 | section.tag as u32;
+            let inside = match bytes.len().checked_sub(start) {
+                Some(room) => section.bytes as usize <= room,
+                None => false,
+            };
+            if !inside || start != end.next_multiple_of(ALIGN) || (index > 0 && rank <= last) {
                 return Err(HeaderError::SectionPlace { index });
             }
-            end = start + section.bytes as u64;
-            least = rank + 1;
+            let mut zeros = part(bytes, end, start - end);
+            while let [zero, rest @ ..] = zeros {
+                if *zero != 0 {
+                    return Err(HeaderError::SectionPlace { index });
+                }
+                zeros = rest;
+            }
+            end = start + section.bytes as usize;
+            last = rank;
             index += 1;
         }
-        if end != bytes.len() as u64 {
+        if end != bytes.len() {
             return Err(HeaderError::TrailingBytes { need: end as u32, have });
         }
         Ok(header)
     }
 
-    const fn fields(bytes: &[u8]) -> Header {
+    const fn fields(bytes: &[u8; HEADER_BYTES]) -> Header {
         let mut arenas = [0; MAX_FAMILIES];
         let mut i = 0;
         while i < MAX_FAMILIES {
@@ -245,12 +245,16 @@ impl Section {
     /// Entry `index` of the table behind the header.
     pub const fn read(bytes: &[u8], index: u16) -> Section {
         let at = HEADER_BYTES + ENTRY_BYTES * index as usize;
+        let entry: &[u8; ENTRY_BYTES] = match part(bytes, at, ENTRY_BYTES).first_chunk() {
+            Some(entry) => entry,
+            None => &[0; ENTRY_BYTES],
+        };
         Section {
-            kind: u16_at(bytes, at),
-            tag: u16_at(bytes, at + 2),
-            offset: u32_at(bytes, at + 4),
-            bytes: u32_at(bytes, at + 8),
-            crc: u32_at(bytes, at + 12),
+            kind: u16_at(entry, 0),
+            tag: u16_at(entry, 2),
+            offset: u32_at(entry, 4),
+            bytes: u32_at(entry, 8),
+            crc: u32_at(entry, 12),
         }
     }
 
@@ -280,6 +284,7 @@ pub struct Verified<'a> {
 
 impl<'a> Verified<'a> {
     /// Checks header, section table and the CRC of every section.
+    #[inline(never)]
     pub const fn new(bytes: &'a [u8]) -> Result<Self, HeaderError> {
         match Self::without_section_crcs(bytes) {
             Err(error) => Err(error),

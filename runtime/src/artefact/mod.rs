@@ -20,22 +20,20 @@ pub use op::{AddRecord, Linear, OP_BYTES, Op, OpRecord};
 pub use plan::{CHOICE_BYTES, Choice, Fusion, PLACEMENT_BYTES, PLAN_HEAD_BYTES, Placement, Plan};
 pub use tensor::{TENSOR_BYTES, TensorInfo};
 
-use crate::kernels::{Conv2d, Epilogue, Family, Filter, Kernel, LinearSpec, MatMul, Ring, TensorRef, Window};
+use crate::kernels::{Conv2d, Epilogue, Family, Filter, Kernel, LinearSpec, MatMul, TensorRef, Window};
 use crate::layout::FilterShape;
+use crate::shape::{DType, Shape};
 use header::{ALIGN, kind};
 
 /// A checked artefact: views into the caller's bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Artefact<'a> {
     header: Header,
-    tensors: &'a [u8],
-    ops: &'a [u8],
+    bytes: &'a [u8],
+    tensors: &'a [[u8; TENSOR_BYTES]],
+    ops: &'a [[u8; OP_BYTES]],
     weights: &'a [u8],
     channels: &'a [u8],
-    names: &'a [u8],
-    labels: &'a str,
-    card: &'a str,
-    plans: [Option<Plan<'a>>; Family::ALL.len()],
 }
 
 impl<'a> Artefact<'a> {
@@ -45,58 +43,33 @@ impl<'a> Artefact<'a> {
     }
 
     /// Checks the content of a file whose CRCs are known to be good.
+    #[inline(never)]
     pub fn open(verified: Verified<'a>) -> Result<Self, ParseError> {
         if !verified.bytes().as_ptr().addr().is_multiple_of(ALIGN) {
             return Err(ParseError::Misaligned);
         }
-        let artefact = Self::sections(verified)?;
+        let (bytes, header) = (verified.bytes(), *verified.header());
+        let mut artefact = Self { header, bytes, tensors: &[], ops: &[], weights: &[], channels: &[] };
+        artefact.tensors = artefact.section(kind::TENSORS, 0).unwrap_or(&[]).as_chunks().0;
+        artefact.ops = artefact.section(kind::OPS, 0).unwrap_or(&[]).as_chunks().0;
+        artefact.weights = artefact.section(kind::WEIGHTS, 0).unwrap_or(&[]);
+        artefact.channels = artefact.section(kind::CHANNELS, 0).unwrap_or(&[]);
         check::check(&artefact)?;
         Ok(artefact)
     }
 
-    /// Finds the sections; their content is not checked yet.
-    fn sections(verified: Verified<'a>) -> Result<Self, ParseError> {
-        let (bytes, header) = (verified.bytes(), *verified.header());
-        let mut artefact = Self {
-            header,
-            tensors: &[],
-            ops: &[],
-            weights: &[],
-            channels: &[],
-            names: &[],
-            labels: "",
-            card: "",
-            plans: [None; Family::ALL.len()],
-        };
-        for index in 0..header.sections {
-            let section = Section::read(bytes, index);
-            let content = section.content(bytes);
-            let text = || core::str::from_utf8(content).map_err(|_| ParseError::Text { kind: section.kind });
-            match (section.kind, section.tag) {
-                (kind::TENSORS, 0) => artefact.tensors = content,
-                (kind::OPS, 0) => artefact.ops = content,
-                (kind::WEIGHTS, 0) => artefact.weights = content,
-                (kind::CHANNELS, 0) => artefact.channels = content,
-                (kind::NAMES, 0) => artefact.names = content,
-                (kind::LABELS, 0) => artefact.labels = text()?,
-                (kind::CARD, 0) => artefact.card = text()?,
-                (kind::PLAN, _) => {}
-                (kind, _) if kind >= 0x8000 => {}
-                (kind, _) => return Err(ParseError::UnknownSection { kind }),
-            }
-        }
-        for index in 0..header.sections {
-            let section = Section::read(bytes, index);
-            let Some(family) = Family::from_code(section.tag).filter(|_| section.kind == kind::PLAN) else {
-                continue;
-            };
-            let plan = Plan::new(section.content(bytes), artefact.tensor_count(), artefact.op_count())
-                .ok_or(ParseError::Plan { family, problem: PlanProblem::Length })?;
-            if let Some(slot) = artefact.plans.get_mut(family as usize) {
-                *slot = Some(plan);
-            }
-        }
-        Ok(artefact)
+    /// The content of a section; `None` where the file has none.
+    #[inline(never)]
+    fn section(&self, kind: u16, tag: u16) -> Option<&'a [u8]> {
+        let mut sections = (0..self.header.sections).map(|index| Section::read(self.bytes, index));
+        sections
+            .find(|section| (section.kind, section.tag) == (kind, tag))
+            .map(|section| section.content(self.bytes))
+    }
+
+    /// The content of a text section; empty where the file has none.
+    fn text(&self, kind: u16) -> &'a str {
+        self.section(kind, 0).and_then(|text| core::str::from_utf8(text).ok()).unwrap_or("")
     }
 
     /// What the header says.
@@ -106,41 +79,42 @@ impl<'a> Artefact<'a> {
 
     /// Number of tensors.
     pub fn tensor_count(&self) -> usize {
-        self.tensors.len() / TENSOR_BYTES
+        self.tensors.len()
     }
 
     /// Number of operations.
     pub fn op_count(&self) -> usize {
-        self.ops.len() / OP_BYTES
+        self.ops.len()
     }
 
     /// A tensor's description.
+    #[inline(never)]
     pub fn tensor(&self, index: u16) -> Option<TensorInfo> {
-        let at = usize::from(index) * TENSOR_BYTES;
-        TensorInfo::decode(self.tensors.get(at..at + TENSOR_BYTES)?)
+        TensorInfo::decode(self.tensors.get(usize::from(index))?)
     }
 
     /// An operation's description, in execution order.
+    #[inline(never)]
     pub fn op(&self, index: usize) -> Option<OpRecord> {
-        let at = index.checked_mul(OP_BYTES)?;
-        OpRecord::decode(self.ops.get(at..at.checked_add(OP_BYTES)?)?)
+        OpRecord::decode(self.ops.get(index)?)
     }
 
     /// An operation's name, for people; empty where the file has none.
     pub fn name(&self, op: &OpRecord) -> &'a str {
-        let tail = self.names.get(usize::from(op.name)..).unwrap_or(&[]);
+        let names = self.section(kind::NAMES, 0).unwrap_or(&[]);
+        let tail = names.get(usize::from(op.name)..).unwrap_or(&[]);
         let name = tail.split_first().and_then(|(&length, rest)| rest.get(..usize::from(length)));
         name.and_then(|bytes| core::str::from_utf8(bytes).ok()).unwrap_or("")
     }
 
     /// Class names in the order of the logits; none where the file has none.
     pub fn labels(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        self.labels.lines()
+        self.text(kind::LABELS).lines()
     }
 
     /// Free text about the network.
     pub fn card(&self) -> &'a str {
-        self.card
+        self.text(kind::CARD)
     }
 
     /// The weights section.
@@ -150,7 +124,7 @@ impl<'a> Artefact<'a> {
 
     /// The plan for a kernel family.
     pub fn plan(&self, family: Family) -> Option<Plan<'a>> {
-        self.plans.get(family as usize).copied().flatten()
+        Plan::new(self.section(kind::PLAN, family as u16)?, self.tensor_count(), self.op_count())
     }
 
     /// Where the filter of a linear operation ends in the weights section.
@@ -162,30 +136,28 @@ impl<'a> Artefact<'a> {
 
     /// The filter that an operation reads; `None` for one without.
     pub fn filter_of(&self, record: &OpRecord) -> Option<Filter<'a>> {
+        self.filter(record.op.linear()?, self.filter_shape(record)?)
+    }
+
+    /// The extents of the filter that an operation reads.
+    fn filter_shape(&self, record: &OpRecord) -> Option<FilterShape> {
         let (input, output) = (self.tensor(record.input)?, self.tensor(record.output)?);
-        let view = input.view(&[], Ring::whole(0));
-        let outputs = output.shape.channels;
-        match &record.op {
-            Op::Conv2d(window, linear) => Some(self.conv2d(*window, linear, view, outputs, false)?.filter),
-            Op::DepthwiseConv2d(window, linear) => {
-                Some(self.conv2d(*window, linear, view, outputs, true)?.filter)
-            }
-            Op::MatMul(linear) => Some(self.matmul(linear, view, &output)?.filter),
-            Op::Add(_) | Op::AvgPool2d(_) | Op::MaxPool2d(_) => None,
-        }
+        let (taps, inputs) = match &record.op {
+            Op::Conv2d(window, _) => (window.taps()?, input.shape.channels),
+            Op::DepthwiseConv2d(window, _) => (window.taps()?, 1),
+            Op::MatMul(_) => (1, rows_and_columns(input.shape, input.dtype, &output)?.1),
+            Op::Add(_) | Op::AvgPool2d(_) | Op::MaxPool2d(_) => return None,
+        };
+        Some(FilterShape { outputs: output.shape.channels, taps, inputs })
     }
 
     /// The constants of a linear operation's epilogue; `None` for another.
     pub fn epilogue_of(&self, record: &OpRecord) -> Option<Epilogue<'a>> {
-        match &record.op {
-            Op::Conv2d(_, linear) | Op::DepthwiseConv2d(_, linear) | Op::MatMul(linear) => {
-                self.epilogue(linear, self.tensor(record.output)?.shape.channels)
-            }
-            Op::Add(_) | Op::AvgPool2d(_) | Op::MaxPool2d(_) => None,
-        }
+        self.epilogue(record.op.linear()?, self.tensor(record.output)?.shape.channels)
     }
 
     /// The filter of a linear operation with so many outputs, taps and inputs.
+    #[inline(never)]
     fn filter(&self, linear: &Linear, shape: FilterShape) -> Option<Filter<'a>> {
         let offset = linear.weights as usize;
         let bytes = linear.layout.checked_bytes(shape, linear.bits)?;
@@ -194,6 +166,7 @@ impl<'a> Artefact<'a> {
     }
 
     /// The per-channel constants of a linear operation.
+    #[inline(never)]
     fn epilogue(&self, linear: &Linear, outputs: usize) -> Option<Epilogue<'a>> {
         let start = linear.channels as usize;
         let words = outputs.checked_mul(4)?;
@@ -213,7 +186,7 @@ impl<'a> Artefact<'a> {
         outputs: usize,
         depthwise: bool,
     ) -> Option<Conv2d<'a>> {
-        let taps = window.kernel[0].checked_mul(window.kernel[1])?;
+        let taps = window.taps()?;
         let inputs = if depthwise { 1 } else { input.shape.channels };
         let filter = self.filter(linear, FilterShape { outputs, taps, inputs })?;
         Some(Conv2d {
@@ -225,21 +198,14 @@ impl<'a> Artefact<'a> {
         })
     }
 
-    /// Arguments of a matrix product. The columns are the input's channels where the output has
-    /// the input's positions, otherwise the whole input, flattened.
+    /// Arguments of a matrix product.
     pub(crate) fn matmul(
         &self,
         linear: &Linear,
         input: TensorRef<'a>,
         output: &TensorInfo,
     ) -> Option<MatMul<'a>> {
-        let rowwise = input.shape.pixels() == output.shape.pixels();
-        let flattens = input.dtype.bits() == 8 || input.shape.channels.is_multiple_of(2);
-        let (rows, columns) = match (rowwise, output.shape.pixels()) {
-            (true, pixels) => (pixels, input.shape.channels),
-            (false, 1) if flattens => (1, input.shape.elements()),
-            _ => return None,
-        };
+        let (rows, columns) = rows_and_columns(input.shape, input.dtype, output)?;
         let outputs = output.shape.channels;
         let filter = self.filter(linear, FilterShape { outputs, taps: 1, inputs: columns })?;
         Some(MatMul {
@@ -265,11 +231,23 @@ impl<'a> Artefact<'a> {
         Some(LinearSpec {
             depthwise: matches!(record.op, Op::DepthwiseConv2d(..)),
             window,
-            filter: self.filter_of(record)?.shape,
+            filter: self.filter_shape(record)?,
             bits: linear.bits,
             layout: linear.layout,
             input: (input.shape, input.dtype),
             output: (output.shape, output.dtype),
         })
+    }
+}
+
+/// Rows and columns of a matrix product's input: the columns are the input's channels where the output has
+/// the input's positions, otherwise the whole input, flattened.
+fn rows_and_columns(input: Shape, dtype: DType, output: &TensorInfo) -> Option<(usize, usize)> {
+    let rowwise = input.pixels() == output.shape.pixels();
+    let flattens = dtype.bits() == 8 || input.channels.is_multiple_of(2);
+    match (rowwise, output.shape.pixels()) {
+        (true, pixels) => Some((pixels, input.channels)),
+        (false, 1) if flattens => Some((1, input.elements())),
+        _ => None,
     }
 }

@@ -94,6 +94,16 @@ impl Op {
     }
 }
 
+impl Op {
+    /// The constants of an operation with weights.
+    pub const fn linear(&self) -> Option<&Linear> {
+        match self {
+            Op::Conv2d(_, linear) | Op::DepthwiseConv2d(_, linear) | Op::MatMul(linear) => Some(linear),
+            Op::Add(_) | Op::AvgPool2d(_) | Op::MaxPool2d(_) => None,
+        }
+    }
+}
+
 impl OpRecord {
     /// Tensors read, in order.
     pub fn inputs(&self) -> impl Iterator<Item = u16> + use<> {
@@ -105,11 +115,12 @@ impl OpRecord {
     }
 
     /// Reads a record; `None` for an unknown operation, width or layout.
-    pub(super) fn decode(record: &[u8]) -> Option<Self> {
+    pub(super) fn decode(record: &[u8; OP_BYTES]) -> Option<Self> {
+        let (window, linear) = (window(record), linear(record));
         let op = match u16_at(record, 0) {
-            CONV2D => Op::Conv2d(window(record), linear(record)?),
-            DEPTHWISE_CONV2D => Op::DepthwiseConv2d(window(record), linear(record)?),
-            MATMUL => Op::MatMul(linear(record)?),
+            CONV2D => Op::Conv2d(window, linear?),
+            DEPTHWISE_CONV2D => Op::DepthwiseConv2d(window, linear?),
+            MATMUL => Op::MatMul(linear?),
             ADD => Op::Add(AddRecord {
                 other: u16_at(record, 6),
                 min: u8_at(record, 30) as i8,
@@ -118,8 +129,8 @@ impl OpRecord {
                 b: rescale(record, 1),
                 out: rescale(record, 2),
             }),
-            AVG_POOL2D => Op::AvgPool2d(window(record)),
-            MAX_POOL2D => Op::MaxPool2d(window(record)),
+            AVG_POOL2D => Op::AvgPool2d(window),
+            MAX_POOL2D => Op::MaxPool2d(window),
             _ => return None,
         };
         Some(Self { name: u16_at(record, 2), input: u16_at(record, 4), output: u16_at(record, 10), op })
@@ -155,7 +166,7 @@ impl OpRecord {
     }
 }
 
-fn window(record: &[u8]) -> Window {
+fn window(record: &[u8; OP_BYTES]) -> Window {
     let field = |i: usize| usize::from(u16_at(record, 12 + 2 * i));
     Window {
         kernel: [field(0), field(1)],
@@ -175,7 +186,7 @@ fn put_window(record: &mut [u8], window: &Window, constants: Option<&Linear>, co
     code
 }
 
-fn linear(record: &[u8]) -> Option<Linear> {
+fn linear(record: &[u8; OP_BYTES]) -> Option<Linear> {
     Some(Linear {
         bits: WeightBits::from_code(u8_at(record, 28))?,
         layout: Layout::from_code(u8_at(record, 29))?,
@@ -192,7 +203,8 @@ fn put_linear(record: &mut [u8], linear: &Linear) {
     put(record, 36, linear.channels.to_le_bytes());
 }
 
-fn rescale(record: &[u8], i: usize) -> Rescale {
+#[inline(always)]
+fn rescale(record: &[u8; OP_BYTES], i: usize) -> Rescale {
     Rescale { multiplier: u32_at(record, 32 + 4 * i) as i32, shift: u8_at(record, 44 + i) }
 }
 

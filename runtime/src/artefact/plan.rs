@@ -70,62 +70,69 @@ pub struct Choice {
 /// A plan section, read in place.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan<'a> {
-    bytes: &'a [u8],
+    arena_bytes: u32,
+    placements: &'a [[u8; PLACEMENT_BYTES]],
+    choices: &'a [[u8; CHOICE_BYTES]],
 }
 
 impl<'a> Plan<'a> {
     /// A plan over a section's bytes; `None` where the length does not fit the counts.
     pub(super) fn new(bytes: &'a [u8], tensors: usize, ops: usize) -> Option<Self> {
-        let expected = PLAN_HEAD_BYTES + PLACEMENT_BYTES * tensors + CHOICE_BYTES * ops;
-        let counts = (usize::from(u16_at(bytes, 4)), usize::from(u16_at(bytes, 6)));
-        (bytes.len() == expected && counts == (tensors, ops)).then_some(Self { bytes })
+        let (head, records) = bytes.split_first_chunk::<PLAN_HEAD_BYTES>()?;
+        let (placements, choices) = records.split_at_checked(PLACEMENT_BYTES * tensors)?;
+        let counts = (usize::from(u16_at(head, 4)), usize::from(u16_at(head, 6)));
+        let fits = counts == (tensors, ops) && choices.len() == CHOICE_BYTES * ops;
+        let (placements, choices) = (placements.as_chunks().0, choices.as_chunks().0);
+        fits.then_some(Self { arena_bytes: u32_at(head, 0), placements, choices })
     }
 
     /// Bytes of arena that the plan needs.
     pub fn arena_bytes(&self) -> usize {
-        u32_at(self.bytes, 0) as usize
+        self.arena_bytes as usize
     }
 
     /// Number of tensors placed.
     pub fn tensors(&self) -> usize {
-        usize::from(u16_at(self.bytes, 4))
+        self.placements.len()
     }
 
     /// Number of ops that it covers.
     pub fn ops(&self) -> usize {
-        usize::from(u16_at(self.bytes, 6))
+        self.choices.len()
     }
 
     /// Where a tensor lies.
+    #[inline(never)]
     pub fn placement(&self, tensor: usize) -> Placement {
-        let at = PLAN_HEAD_BYTES + PLACEMENT_BYTES * tensor;
+        let record = self.placements.get(tensor).unwrap_or(&[0; PLACEMENT_BYTES]);
         Placement {
-            offset: u32_at(self.bytes, at),
-            first: u16_at(self.bytes, at + 4),
-            last: u16_at(self.bytes, at + 6),
-            lines: u16_at(self.bytes, at + 8),
+            offset: u32_at(record, 0),
+            first: u16_at(record, 4),
+            last: u16_at(record, 6),
+            lines: u16_at(record, 8),
         }
     }
 
     /// How an op is executed; `None` for a code that this runtime does not know.
+    #[inline(never)]
     pub fn choice(&self, op: usize) -> Option<Choice> {
-        let at = PLAN_HEAD_BYTES + PLACEMENT_BYTES * self.tensors() + CHOICE_BYTES * op;
+        let record = self.choices.get(op)?;
         Some(Choice {
-            kernel: Kernel::from_code(u8_at(self.bytes, at))?,
-            fusion: match u8_at(self.bytes, at + 1) {
+            kernel: Kernel::from_code(u8_at(record, 0))?,
+            fusion: match u8_at(record, 1) {
                 0 => Fusion::None,
                 1 => Fusion::WithNext,
                 2 => Fusion::Done,
                 _ => return None,
             },
-            streamed: match u8_at(self.bytes, at + 2) {
+            streamed: match u8_at(record, 2) {
                 0 => false,
                 1 => true,
                 _ => return None,
             },
-            rows: u8_at(self.bytes, at + 3),
-            scratch: u32_at(self.bytes, at + 4),
-            scratch_bytes: u32_at(self.bytes, at + 8),
+            rows: u8_at(record, 3),
+            scratch: u32_at(record, 4),
+            scratch_bytes: u32_at(record, 8),
         })
     }
 }

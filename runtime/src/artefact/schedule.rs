@@ -162,11 +162,25 @@ impl Schedule {
 
     /// The first row of a tensor that the group has still to read; the largest number for none.
     pub fn oldest(&self, tensor: u16) -> usize {
-        let unfinished = self.stages().iter().filter(|stage| stage.done < stage.height);
-        let reads = unfinished.flat_map(|stage| stage.reads.iter().map(move |read| (stage.done, read)));
-        let rows =
-            reads.filter(|(_, read)| read.tensor == tensor).map(|(done, read)| read.start(done.into()));
-        rows.min().unwrap_or(usize::MAX)
+        self.oldest_after(tensor, None)
+    }
+
+    /// The same, as if a call had run.
+    pub(super) fn oldest_after(&self, tensor: u16, call: Option<&Call>) -> usize {
+        let mut oldest = usize::MAX;
+        for (index, stage) in self.stages().iter().enumerate() {
+            let done = match call {
+                Some(call) if call.stage == index => call.rows.end,
+                _ => usize::from(stage.done),
+            };
+            if done >= usize::from(stage.height) {
+                continue;
+            }
+            for read in stage.reads.iter().filter(|read| read.tensor == tensor) {
+                oldest = oldest.min(read.start(done));
+            }
+        }
+        oldest
     }
 }
 

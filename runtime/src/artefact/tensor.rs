@@ -42,7 +42,7 @@ impl TensorInfo {
 
     /// Reads a record; `None` for an unknown type, an empty or huge shape, or a zero point in a
     /// 4-bit tensor.
-    pub(super) fn decode(record: &[u8]) -> Option<Self> {
+    pub(super) fn decode(record: &[u8; TENSOR_BYTES]) -> Option<Self> {
         let dtype = DType::from_code(u8_at(record, 0))?;
         let zero_point = u8_at(record, 1) as i8;
         let shape = Shape::new(

@@ -235,7 +235,6 @@ impl TensorMut<'_> {
 impl<'a> Addend<'a> {
     /// The value at a position at the common scale; `here` is the output's pixel, where the values
     /// of an addend without data lie.
-    #[inline]
     pub fn scaled(&self, here: &[u8], shape: Shape, [y, x, channel]: [usize; 3]) -> i32 {
         let value = match self.data {
             Some(_) => self.dtype.get(self.pixel(shape, y, x), channel),
@@ -263,7 +262,6 @@ impl<'a> Addend<'a> {
 
 impl ConvAdd<'_> {
     /// The sum's value for a value of the convolution and the other addend at the common scale.
-    #[inline]
     pub fn finish(&self, value: i32, other: i32, zero_point: i32) -> i32 {
         let sum = self.rescale.apply(value - self.zero_point).wrapping_add(other);
         let sum = self.out.apply(sum).saturating_add(zero_point);
@@ -307,6 +305,11 @@ impl Epilogue<'_> {
 }
 
 impl Window {
+    /// Positions of the kernel; `None` for more than there can be.
+    pub fn taps(&self) -> Option<usize> {
+        self.kernel[0].checked_mul(self.kernel[1])
+    }
+
     /// Output extent along an axis (0 vertical, 1 horizontal) for an input extent; `None` where
     /// the kernel is larger than the padded input or the stride is 0.
     pub fn output(&self, axis: usize, input: usize) -> Option<usize> {

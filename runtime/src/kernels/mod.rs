@@ -9,6 +9,7 @@ pub mod armv7em;
 mod choice;
 #[cfg(feature = "host")]
 mod host;
+mod line;
 mod reference;
 mod ring;
 

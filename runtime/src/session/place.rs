@@ -1,7 +1,7 @@
 //! Where the rows of a tensor lie in the arena.
 //!
 //! Takes a tensor's description and its placement, gives the bytes that hold some rows and the
-//! ring that finds them there.
+//! ring that finds them there; takes such parts out of the arena.
 
 use core::ops::Range;
 
@@ -25,6 +25,7 @@ pub(super) struct Part {
 
 impl Place {
     /// Some rows: no more than these of a whole tensor, all lines of a ring.
+    #[inline(never)]
     pub(super) fn part(&self, rows: Range<usize>) -> Part {
         let (height, row_bytes) = (self.info.shape.height, self.info.shape.row_bytes(self.info.dtype));
         let whole = self.lines == height;
@@ -49,6 +50,12 @@ impl Place {
         let TensorInfo { dtype, zero_point, .. } = self.info;
         Addend { data, ring, dtype, zero_point: i32::from(zero_point), rescale }
     }
+}
+
+/// Parts of the arena that share no byte.
+#[inline(never)]
+pub(super) fn disjoint(arena: &mut [u8], parts: [Range<usize>; 4]) -> Option<[&mut [u8]; 4]> {
+    arena.get_disjoint_mut(parts).ok()
 }
 
 #[cfg(test)]

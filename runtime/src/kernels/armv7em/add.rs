@@ -21,42 +21,21 @@ pub(super) fn add(op: &Add<'_>, rows: Range<usize>, out: &mut TensorMut<'_>) -> 
         return false;
     }
     let shape = out.shape;
-    let [a_sign, b_sign] = [op.a.dtype, op.b.dtype].map(|dtype| if dtype == DType::S4 { 8 } else { 0 });
+    // A value is `((byte >> shift & mask) ^ sign) - sign`.
+    let (mask, shifts): (i32, &[u32]) = if bits == 8 { (0xFF, &[0]) } else { (0x0F, &[0, 4]) };
+    let signs = [op.a.dtype, op.b.dtype].map(|dtype| if dtype == DType::U4 { 0 } else { (mask + 1) / 2 });
     for y in rows {
-        let to = out.row(y);
-        let [a, b] = [op.a, op.b].map(|side| side.data.map(|_| side.row(shape, y)));
-        if bits == 8 {
-            let byte = |a: u8, b: u8| clamp.apply8(sum.apply((a as i8).into(), (b as i8).into()));
-            each(a, b, to, byte);
-        } else {
-            let nibble = |a: u8, b: u8| {
-                let [a, b] = [(a, a_sign), (b, b_sign)].map(|(v, sign)| (i32::from(v & 0x0F) ^ sign) - sign);
-                clamp.apply(sum.apply(a, b)) as u8 & 0x0F
-            };
-            each(a, b, to, |a, b| nibble(a, b) | nibble(a >> 4, b >> 4) << 4);
+        let sides = [op.a, op.b].map(|side| side.data.map(|_| side.row(shape, y)));
+        for (i, to) in out.row(y).iter_mut().enumerate() {
+            let stored = sides.map(|side| side.map_or(*to, |side| side.get(i).copied().unwrap_or(0)));
+            let mut packed = 0;
+            for shift in shifts {
+                let value = |byte: u8, sign: i32| ((i32::from(byte) >> shift & mask) ^ sign) - sign;
+                let value = clamp.apply(sum.apply(value(stored[0], signs[0]), value(stored[1], signs[1])));
+                packed |= (value & mask) << shift;
+            }
+            *to = packed as u8;
         }
     }
     true
-}
-
-/// `y = sum(a, b)` for every byte; a side without data lies in `y`.
-#[inline(always)]
-fn each(a: Option<&[u8]>, b: Option<&[u8]>, to: &mut [u8], sum: impl Fn(u8, u8) -> u8) {
-    match (a, b) {
-        (Some(a), Some(b)) => {
-            for ((y, &a), &b) in to.iter_mut().zip(a).zip(b) {
-                *y = sum(a, b);
-            }
-        }
-        (None, Some(b)) => {
-            for (y, &b) in to.iter_mut().zip(b) {
-                *y = sum(*y, b);
-            }
-        }
-        (a, None) => {
-            for (y, a) in to.iter_mut().zip(a.into_iter().flatten()) {
-                *y = sum(*a, *y);
-            }
-        }
-    }
 }

@@ -44,7 +44,8 @@ fn run(
     if op.window.kernel[0] > patch::ROWS {
         return None;
     }
-    let store = Store::new(op, add, out)?;
+    let store = Store::new(op, add, out);
+    let store = store.as_ref()?;
     let zero_point = add.map_or(out.zero_point, |add| add.zero_point);
     if !channels::prepare(table, &op.epilogue, zero_point, 0) {
         return None;
@@ -61,7 +62,8 @@ fn run(
         for y in rows.clone() {
             let other = add.map_or(&[][..], |add| add.other.row(shape, y));
             let row = out.row(y);
-            let input = patch::Rows::new(op, y)?;
+            let input = patch::Rows::new(op, y);
+            let input = input.as_ref()?;
             for column in (0..shape.width).step_by(2) {
                 input.gather(column, bytes, x, 0);
                 if column + 1 < shape.width {

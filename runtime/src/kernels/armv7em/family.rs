@@ -3,10 +3,10 @@
 
 use core::ops::Range;
 
+use super::pool::Reduction;
 use super::{add, conv2d, pool, winograd};
-use crate::kernels::args::{Add, Conv2d, ConvAdd, MatMul, Pool, TensorMut, TensorRef, Window};
-use crate::kernels::{Family, Kernel, Kernels, Reference, Ring};
-use crate::shape::Shape;
+use crate::kernels::args::{Add, Conv2d, ConvAdd, MatMul, Pool, TensorMut};
+use crate::kernels::{Family, Kernel, Kernels, Reference};
 
 /// Kernels of Armv7E-M.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,19 +45,7 @@ impl Kernels for Armv7em {
     }
 
     fn matmul(&mut self, op: &MatMul<'_>, scratch: &mut [u8], out: &mut TensorMut<'_>) {
-        // Rows are the pixels of an image of one line.
-        let line = |channels| Shape::new(1, op.rows, channels);
-        let ring = Ring::whole(1);
-        let (dtype, zero_point) = (op.dtype, op.zero_point);
-        let input =
-            TensorRef { data: op.input, ring, shape: line(op.filter.shape.inputs), dtype, zero_point };
-        let window = Window { kernel: [1; 2], stride: [1; 2], padding: [0; 4] };
-        let conv = Conv2d { input, filter: op.filter, epilogue: op.epilogue, window, kernel: Kernel::Direct };
-        let (shape, dtype, zero_point) = (line(op.filter.shape.outputs), out.dtype, out.zero_point);
-        let image = &mut TensorMut { data: out.data, ring, shape, dtype, zero_point };
-        if !conv2d::conv2d(&conv, None, 0..1, scratch, image) {
-            Reference.matmul(op, scratch, out);
-        }
+        self.conv2d(&op.as_conv2d(), 0..1, scratch, &mut op.line(out));
     }
 
     fn add(&mut self, op: &Add<'_>, rows: Range<usize>, out: &mut TensorMut<'_>) {
@@ -67,13 +55,11 @@ impl Kernels for Armv7em {
     }
 
     fn avg_pool2d(&mut self, op: &Pool<'_>, rows: Range<usize>, out: &mut TensorMut<'_>) {
-        if !pool::average(op, rows.clone(), out) {
-            Reference.avg_pool2d(op, rows, out);
-        }
+        pool::pool(op, Reduction::Mean, rows, out);
     }
 
     fn max_pool2d(&mut self, op: &Pool<'_>, rows: Range<usize>, out: &mut TensorMut<'_>) {
-        Reference.max_pool2d(op, rows, out);
+        pool::pool(op, Reduction::Maximum, rows, out);
     }
 }
 

@@ -1,30 +1,41 @@
-//! Average pools: four or eight channels at a time, in lanes.
+//! Pools: a channel's values lie a pixel apart, and are read so.
 
 use core::ops::Range;
 
-use super::dsp::{add_even_bytes, add_odd_bytes, add16};
-use super::lanes::UNSIGNED;
 use super::patch::inside;
 use crate::kernels::args::{Pool, TensorMut};
 use crate::requant::reciprocal;
 use crate::shape::DType;
 
-/// Most positions of a window: so many values of 8 bits fit a lane.
-const POSITIONS: usize = 255;
+/// What becomes of a window's values.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reduction {
+    Mean,
+    Maximum,
+}
 
-/// Fills the rows of `out`; false, and nothing done, for a window or a type that lanes do not hold.
-pub(super) fn average(op: &Pool<'_>, rows: Range<usize>, out: &mut TensorMut<'_>) -> bool {
-    let (input, window, channels) = (&op.input, &op.window, out.shape.channels);
-    let (factor, step) = match (input.dtype, out.dtype) {
-        (DType::I8, DType::I8) => (1, 4),
-        // 4 bits are widened so that 15 becomes 255.
-        (DType::U4, DType::I8) => (17, 8),
-        _ => return false,
+/// Where a channel's values lie, in bytes `step` apart, and how they are read:
+/// `((byte >> shift & mask) ^ sign) - sign`.
+#[derive(Clone, Copy)]
+struct Lane {
+    step: usize,
+    shift: usize,
+    mask: i32,
+    sign: i32,
+}
+
+/// Fills the rows of `out`.
+pub(super) fn pool(op: &Pool<'_>, reduction: Reduction, rows: Range<usize>, out: &mut TensorMut<'_>) {
+    let (input, window) = (&op.input, &op.window);
+    let (channels, dtype, zero_point) = (out.shape.channels, out.dtype, out.zero_point);
+    let (factor, (min, max)) = (input.dtype.widening(dtype), dtype.limits());
+    let step = input.dtype.row_bytes(channels).max(1);
+    let (mask, sign) = match input.dtype {
+        DType::I8 => (0xFF, 0x80),
+        DType::U4 => (0x0F, 0),
+        DType::S4 => (0x0F, 0x08),
     };
-    if window.kernel[0] * window.kernel[1] > POSITIONS || !channels.is_multiple_of(step) {
-        return false;
-    }
-    let zero_point = out.zero_point;
+    let bits = usize::from(input.dtype.bits());
     for y in rows {
         for x in 0..out.shape.width {
             let [top, left] = [y * window.stride[0], x * window.stride[1]];
@@ -32,32 +43,53 @@ pub(super) fn average(op: &Pool<'_>, rows: Range<usize>, out: &mut TensorMut<'_>
             let across = inside(left, window.padding[2], input.shape.width, window.kernel[1]);
             let count = (down.len() * across.len()) as u32;
             let rescale = reciprocal(count);
-            let zero = count as i32 * input.zero_point;
-            for (group, to) in out.pixel(y, x).chunks_exact_mut(step).enumerate() {
-                let mut sums = [0; 4];
+            let first = (left + across.start).saturating_sub(window.padding[2]) * step;
+            let pixels = first..first + across.len() * step;
+            let to = out.pixel(y, x);
+            for channel in 0..channels {
+                let lane = Lane { step, shift: channel * bits % 8, mask, sign };
+                let mut total = if reduction == Reduction::Mean { 0 } else { i32::MIN };
                 for row in down.clone() {
-                    for column in across.clone() {
-                        let pixel =
-                            input.pixel(top + row - window.padding[0], left + column - window.padding[2]);
-                        let stored = pixel.as_chunks::<4>().0.get(group).copied().unwrap_or([0; 4]);
-                        sums = if step == 4 {
-                            let word = u32::from_le_bytes(stored);
-                            [add_even_bytes(sums[0], word), add_odd_bytes(sums[1], word), 0, 0]
-                        } else {
-                            let [a, b, c, d] = UNSIGNED.lanes(stored);
-                            [add16(sums[0], a), add16(sums[1], b), add16(sums[2], c), add16(sums[3], d)]
-                        };
-                    }
+                    let line = input.row((top + row).saturating_sub(window.padding[0]));
+                    let values = line.get(pixels.clone()).unwrap_or_default();
+                    let values = values.get(channel * bits / 8..).unwrap_or_default();
+                    total = reduce(values, lane, reduction, total);
                 }
-                for (channel, to) in to.iter_mut().enumerate() {
-                    // Words hold channels 0 and 2, 1 and 3, 4 and 6, 5 and 7.
-                    let word = sums[(channel & 4) / 2 + channel % 2];
-                    let lane = i32::from((word >> (8 * (channel & 2))) as i16);
-                    let value = rescale.apply(factor * (lane - zero)).saturating_add(zero_point);
-                    *to = value.clamp(-128, 127) as u8;
-                }
+                let value = match reduction {
+                    Reduction::Mean => rescale.apply(factor * (total - count as i32 * input.zero_point)),
+                    Reduction::Maximum => factor * total.saturating_sub(input.zero_point),
+                };
+                dtype.set(to, channel, value.saturating_add(zero_point).max(min).min(max));
             }
+            dtype.clear_tail(to, channels);
         }
     }
-    true
+}
+
+/// Sum or maximum of `total` and a row's values.
+#[inline(never)]
+fn reduce(values: &[u8], lane: Lane, reduction: Reduction, total: i32) -> i32 {
+    let Lane { step, shift, mask, sign } = lane;
+    if mask == 0xFF {
+        fold(values, step, reduction, total, |byte| i32::from(byte as i8))
+    } else {
+        fold(values, step, reduction, total, |byte| ((i32::from(byte) >> shift & mask) ^ sign) - sign)
+    }
+}
+
+#[inline(always)]
+fn fold(values: &[u8], step: usize, reduction: Reduction, mut total: i32, value: impl Fn(u8) -> i32) -> i32 {
+    let mut at = 0;
+    if reduction == Reduction::Mean {
+        while let Some(&byte) = values.get(at) {
+            at += step;
+            total += value(byte);
+        }
+    } else {
+        while let Some(&byte) = values.get(at) {
+            at += step;
+            total = total.max(value(byte));
+        }
+    }
+    total
 }

@@ -5,7 +5,7 @@
 use super::channels::{self, Pair, smmla};
 use super::dot::Sums;
 use super::dsp::{
-    multiply_high_add, multiply_round, multiply_round_add, saturate_u4, saturate8, shift_right,
+    multiply_high_add, multiply_round, multiply_round_add, saturate_u4, shift_right,
 };
 #[cfg(target_arch = "arm")]
 use super::put;
@@ -232,12 +232,6 @@ impl Clamp {
     #[inline(always)]
     pub(super) fn apply(self, value: i32) -> i32 {
         if self.relu { saturate_u4(value) } else { value.max(self.min).min(self.max) }
-    }
-
-    /// For results of 8 bits.
-    #[inline(always)]
-    pub(super) fn apply8(self, value: i32) -> u8 {
-        saturate8(value).max(self.min).min(self.max) as u8
     }
 }
 

@@ -4,10 +4,11 @@
 
 mod add;
 mod conv2d;
-mod matmul;
 mod pool;
 
 use core::ops::Range;
+
+use conv2d::Inputs;
 
 use super::{Add, Conv2d, ConvAdd, Family, Kernels, MatMul, Pool, TensorMut};
 
@@ -19,7 +20,7 @@ impl Kernels for Reference {
     const FAMILY: Family = Family::Portable;
 
     fn conv2d(&mut self, op: &Conv2d<'_>, rows: Range<usize>, _scratch: &mut [u8], out: &mut TensorMut<'_>) {
-        conv2d::conv2d(op, rows, out);
+        conv2d::conv2d(op, None, Inputs::All, rows, out);
     }
 
     fn conv2d_add(
@@ -30,7 +31,7 @@ impl Kernels for Reference {
         _scratch: &mut [u8],
         out: &mut TensorMut<'_>,
     ) {
-        conv2d::conv2d_add(op, add, rows, out);
+        conv2d::conv2d(op, Some(add), Inputs::All, rows, out);
     }
 
     fn depthwise_conv2d(
@@ -40,11 +41,11 @@ impl Kernels for Reference {
         _scratch: &mut [u8],
         out: &mut TensorMut<'_>,
     ) {
-        conv2d::depthwise_conv2d(op, rows, out);
+        conv2d::conv2d(op, None, Inputs::Own, rows, out);
     }
 
     fn matmul(&mut self, op: &MatMul<'_>, _scratch: &mut [u8], out: &mut TensorMut<'_>) {
-        matmul::matmul(op, out);
+        conv2d::conv2d(&op.as_conv2d(), None, Inputs::All, 0..1, &mut op.line(out));
     }
 
     fn add(&mut self, op: &Add<'_>, rows: Range<usize>, out: &mut TensorMut<'_>) {

@@ -4,7 +4,6 @@ use core::ops::Range;
 
 use crate::kernels::args::{Pool, TensorMut};
 use crate::requant;
-use crate::shape::DType;
 
 /// Sum over the valid positions times the reciprocal of their number.
 pub(super) fn avg_pool2d(op: &Pool<'_>, rows: Range<usize>, out: &mut TensorMut<'_>) {
@@ -29,7 +28,7 @@ fn for_each_output(
 ) {
     let (shape, dtype, zero_point) = (out.shape, out.dtype, out.zero_point);
     let (input, window) = (op.input, op.window);
-    let factor = widening(input.dtype, dtype);
+    let factor = input.dtype.widening(dtype);
     let (min, max) = dtype.limits();
     for y in rows {
         for x in 0..shape.width {
@@ -48,14 +47,5 @@ fn for_each_output(
                 dtype.set(pixel, channel, value.max(min).min(max));
             }
         }
-    }
-}
-
-/// Factor that turns an input step into an output step.
-fn widening(from: DType, to: DType) -> i32 {
-    match (from, to) {
-        (DType::U4, DType::I8) => 17,
-        (DType::S4, DType::I8) => 18,
-        _ => 1,
     }
 }
