@@ -9,6 +9,7 @@ pub mod armv7em;
 mod choice;
 #[cfg(feature = "host")]
 mod host;
+pub mod mve;
 mod reference;
 mod ring;
 
@@ -20,6 +21,8 @@ pub use armv7em::Armv7em;
 pub use choice::{Kernel, LinearSpec};
 #[cfg(feature = "host")]
 pub use host::Host;
+#[cfg(feature = "mve")]
+pub use mve::Mve;
 pub use reference::Reference;
 pub use ring::Ring;
 
