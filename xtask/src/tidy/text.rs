@@ -24,6 +24,7 @@ const UNSAFE: &[&str] = &[
     "runtime/src/kernels/mve/depthwise.rs",
     "runtime/src/kernels/mve/dot.rs",
     "runtime/src/kernels/mve/family.rs",
+    "runtime/src/kernels/mve/lines.rs",
     "runtime/src/kernels/mve/panel.rs",
     "runtime/src/kernels/mve/sum.rs",
     "runtime/src/kernels/mve/weights.rs",

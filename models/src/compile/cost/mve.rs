@@ -63,5 +63,5 @@ fn weights(spec: &LinearSpec) -> u64 {
     let vectors = (inputs / VECTOR) as u64;
     let whole = inputs.is_multiple_of(VECTOR) || taps == 1;
     let left = if whole { inputs % VECTOR } else { inputs } as u64;
-    100 + if whole { taps * (8 + 7 * vectors) } else { 0 } + 30 * taps * left
+    100 + if whole { taps * (8 + 7 * vectors) } else { 0 } + 18 * taps * left
 }

@@ -13,13 +13,30 @@ pub(super) struct Panel<'a> {
     op: &'a Conv2d<'a>,
     /// Bytes of a column.
     column: usize,
+    /// Where the bytes of a vector of pixels go, if a pixel has fewer.
+    offsets: Option<[u8; VECTOR]>,
     /// The columns inside the input, and all, of the last filling: the others hold the zero point.
     known: [usize; 3],
 }
 
 impl<'a> Panel<'a> {
     pub(super) fn new(op: &'a Conv2d<'a>, memory: &'a mut [u8]) -> Self {
-        Self { memory, op, column: op.window.kernel[0] * op.input.shape.channels, known: [usize::MAX; 3] }
+        let channels = op.input.shape.channels;
+        let column = op.window.kernel[0] * channels;
+        let few = op.input.dtype == DType::I8 && (1..VECTOR).contains(&channels);
+        let last = (VECTOR - 1).checked_div(channels).unwrap_or(0) * column + VECTOR;
+        let offsets = (few && last <= 256).then(|| {
+            let (mut channel, mut start) = (0, 0);
+            [(); VECTOR].map(|()| {
+                let offset = start + channel;
+                channel += 1;
+                if channel == channels {
+                    (channel, start) = (0, start + column);
+                }
+                offset as u8
+            })
+        });
+        Self { memory, op, column, offsets, known: [usize::MAX; 3] }
     }
 
     /// Bytes from one patch to the next.
@@ -48,7 +65,7 @@ impl<'a> Panel<'a> {
             match window.source(0, y, tap, input.shape.height) {
                 Some(row) => {
                     let row = input.row(row).get(skip..skip + (last - first) * pixel).unwrap_or_default();
-                    copy(input, row, inputs, to, self.column);
+                    copy(input, row, self.offsets.as_ref(), to, self.column);
                 }
                 None => to.chunks_mut(self.column.max(1)).for_each(|to| {
                     to.get_mut(..inputs).unwrap_or_default().fill(zero);
@@ -60,7 +77,8 @@ impl<'a> Panel<'a> {
 }
 
 /// Copies pixels of so many channels, widened, each `column` bytes behind the one before.
-fn copy(input: &TensorRef<'_>, from: &[u8], channels: usize, to: &mut [u8], column: usize) {
+fn copy(input: &TensorRef<'_>, from: &[u8], offsets: Option<&[u8; VECTOR]>, to: &mut [u8], column: usize) {
+    let channels = input.shape.channels;
     let pixel = input.dtype.row_bytes(channels);
     let mut pixels = from.len().checked_div(pixel).unwrap_or(0);
     let mut done = 0;
@@ -71,13 +89,12 @@ fn copy(input: &TensorRef<'_>, from: &[u8], channels: usize, to: &mut [u8], colu
         done = pixels;
         let copy = Copy { pixels, vectors: channels / VECTOR, gap: column - channels };
         copy.whole(from, to, input.dtype);
-    } else if input.dtype == DType::I8 && channels < VECTOR && from.len() >= VECTOR {
+    } else if let Some(offsets) = offsets.filter(|_| from.len() >= VECTOR) {
         // Several pixels of a vector at once; what follows them in it is the next pixel's.
         let each = VECTOR / channels;
-        let offsets: [usize; VECTOR] = core::array::from_fn(|i| i / channels * column + i % channels);
         let times = (from.len() - VECTOR) / (each * channels) + 1;
-        if offsets[VECTOR - 1] <= 255 && (times - 1) * each * column + offsets[VECTOR - 1] < to.len() {
-            scatter(from, to, &offsets.map(|offset| offset as u8), times, [each * channels, each * column]);
+        if (times - 1) * each * column + usize::from(offsets[VECTOR - 1]) < to.len() {
+            scatter(from, to, offsets, times, [each * channels, each * column]);
             done = times * each;
         }
     }
@@ -266,7 +283,8 @@ mod tests {
         let shape = Shape::new(1, 8, 3);
         let input = TensorRef { data: &values, ring: Ring::whole(1), shape, dtype: DType::I8, zero_point: 0 };
         let mut to = [99; 8 * 9];
-        copy(&input, &values, 3, &mut to, 9);
+        let offsets = [0, 1, 2, 9, 10, 11, 18, 19, 20, 27, 28, 29, 36, 37, 38, 45];
+        copy(&input, &values, Some(&offsets), &mut to, 9);
         for (i, column) in to.as_chunks::<9>().0.iter().enumerate() {
             let from = 3 * i as u8;
             assert_eq!(*column, [from, from + 1, from + 2, 99, 99, 99, 99, 99, 99]);

@@ -39,10 +39,12 @@ pub(super) fn average(op: &Pool<'_>, rows: Range<usize>, out: &mut TensorMut<'_>
                     for column in across.clone() {
                         let pixel = input.pixel(row, column);
                         let pixel = pixel.get(input.dtype.row_bytes(first)..).unwrap_or_default();
-                        let mut values = [0; PIECE];
-                        lines::widen(pixel, input.dtype, &mut values);
-                        for (sum, value) in sums.iter_mut().zip(values) {
-                            *sum = sum.wrapping_add(i16::from(value as i8));
+                        if input.dtype == DType::I8 {
+                            lines::accumulate(&mut sums, pixel);
+                        } else {
+                            let mut values = [0; PIECE];
+                            lines::widen(pixel, input.dtype, &mut values);
+                            lines::accumulate(&mut sums, &values);
                         }
                     }
                 }

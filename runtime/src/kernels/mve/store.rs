@@ -8,7 +8,7 @@ use crate::kernels::args::{Conv2d, ConvAdd, TensorMut};
 use crate::shape::DType;
 
 /// Values that are widened or packed at a time, an even number.
-const PIECE: usize = 64;
+const PIECE: usize = 128;
 
 /// How an operation's values are stored.
 pub(super) struct Store<'a> {

@@ -75,17 +75,31 @@ fn row(filter: &Filter<'_>, kernel: [usize; 2], output: usize, to: &mut [u8]) ->
         sum = taps(stored, to, &Taps { kernel, vectors, down, across, eight });
         done = filter.shape.taps * vectors * VECTOR;
     }
-    for i in done..values.next_multiple_of(VECTOR) {
-        let weight = if i < values {
-            let (tap, input) = (i / inputs, i % inputs);
-            filter.get(output, tap % height * width + tap / height, input)
-        } else {
-            0
-        };
-        if let Some(to) = to.get_mut(i / VECTOR * NEXT + i % VECTOR) {
+    let mut put = |at: usize, weight: i32| {
+        if let Some(to) = to.get_mut(at / VECTOR * NEXT + at % VECTOR) {
             *to = weight as u8;
         }
         sum += weight;
+    };
+    let bytes = filter.bits.row_bytes(values);
+    let stored = filter.data.get(output * bytes..).unwrap_or_default();
+    let mut tap = 0;
+    let rows = if done < values { height } else { 0 };
+    for row in 0..rows {
+        for column in 0..width {
+            // Of a product, what is no whole vector is left.
+            for input in done..inputs {
+                let weight = match filter.layout {
+                    Layout::OutputMajor => filter.bits.get(stored, tap * inputs + input),
+                    Layout::TapMajor => filter.get(output, tap, input),
+                };
+                put((column * height + row) * inputs + input, weight);
+            }
+            tap += 1;
+        }
+    }
+    for at in values..values.next_multiple_of(VECTOR) {
+        put(at, 0);
     }
     sum
 }
