@@ -55,6 +55,12 @@ impl<'a> Store<'a> {
         let other = self.add.as_ref().map(|(add, _)| (add.other.row(shape, y), add.other.dtype));
         let dtype = out.dtype;
         let row = out.row(y);
+        if let (Some((add, sum)), Some((other, DType::I8)), DType::I8) = (&self.add, other, dtype) {
+            let start = x * self.channels + first;
+            let other = add.other.data.map(|_| other.get(start..).unwrap_or_default());
+            let to = row.get_mut(start..).unwrap_or_default();
+            return sum.runs(values, other, to, [runs, length], [pixel, self.channels, self.channels]);
+        }
         let place = |dtype: DType, run: usize| {
             let from = (x + run) * dtype.row_bytes(self.channels) + dtype.row_bytes(first);
             from..from + dtype.row_bytes(length)
@@ -74,11 +80,8 @@ impl<'a> Store<'a> {
     }
 }
 
-/// Stores the sums of values and the other addends, as many as there are values.
+/// Stores the sums of values and the other addends, as many as there are values, where a type has 4 bits.
 fn add_to(sum: &Sum, values: &[u8], other: Option<&[u8]>, from: DType, to: &mut [u8], dtype: DType) {
-    if from == DType::I8 && dtype == DType::I8 {
-        return sum.run(values, other, to);
-    }
     for (piece, values) in values.chunks(PIECE).enumerate() {
         let at = |dtype: DType| piece * dtype.row_bytes(PIECE);
         let mut widened = [0; PIECE];

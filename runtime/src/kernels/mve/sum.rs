@@ -65,19 +65,39 @@ impl Sum {
     /// Sums of int8 values, as many as all have; without `b` the second addends lie in `to`.
     pub(super) fn run(&self, a: &[u8], b: Option<&[u8]>, to: &mut [u8]) {
         let count = a.len().min(to.len()).min(b.map_or(usize::MAX, <[u8]>::len));
-        if count == 0 {
+        self.runs(a, b, to, [1, count], [0; 3]);
+    }
+
+    /// [`run`](Self::run) for so many runs of so many values, which begin `steps` bytes apart in `a`, `b`
+    /// and `to`; nothing where a slice is too short.
+    pub(super) fn runs(
+        &self,
+        a: &[u8],
+        b: Option<&[u8]>,
+        to: &mut [u8],
+        [runs, count]: [usize; 2],
+        [a_step, b_step, step]: [usize; 3],
+    ) {
+        let holds = |length: usize, step: usize| runs.saturating_sub(1) * step + count <= length;
+        let fits = holds(a.len(), a_step) && b.is_none_or(|b| holds(b.len(), b_step));
+        if runs == 0 || count == 0 || !fits || !holds(to.len(), step) {
             return;
         }
         #[cfg(target_arch = "arm")]
         {
+            let b_step = if b.is_some() { b_step } else { step };
             let to = to.as_mut_ptr();
             let b = b.map_or(to.cast_const(), <[u8]>::as_ptr);
-            // SAFETY: all have so many values, at least one.
-            unsafe { arm::sum(a.as_ptr(), b, to, count, self) }
+            // SAFETY: all have so many values, at least one, in so many runs.
+            unsafe { arm::sum(a.as_ptr(), b, to, count, self, runs, &[a_step, b_step, step]) }
         }
         #[cfg(not(target_arch = "arm"))]
-        for (i, (&a, to)) in a.iter().zip(to).take(count).enumerate() {
-            *to = self.value(a as i8, b.map_or(*to, |b| b[i]) as i8);
+        for run in 0..runs {
+            for i in 0..count {
+                let to = &mut to[run * step + i];
+                let b = b.map_or(*to, |b| b[run * b_step + i]);
+                *to = self.value(a[run * a_step + i] as i8, b as i8);
+            }
         }
     }
 
@@ -101,30 +121,45 @@ mod arm {
 
     /// # Safety
     ///
-    /// `a`, `b` and `to` have `count` values, not 0; `b` may be `to`.
+    /// `a`, `b` and `to` have `runs` of `count` values, neither 0, `steps` bytes apart; `b` may be `to`.
     #[unsafe(naked)]
-    pub(super) unsafe extern "C" fn sum(a: *const u8, b: *const u8, to: *mut u8, count: usize, sum: &Sum) {
+    pub(super) unsafe extern "C" fn sum(
+        a: *const u8,
+        b: *const u8,
+        to: *mut u8,
+        count: usize,
+        sum: &Sum,
+        runs: usize,
+        steps: &[usize; 3],
+    ) {
         naked_asm!(
             ".cpu cortex-m55",
-            "push {{r4-r10, lr}}
+            "push {{r4-r11, lr}}
             vpush {{d8-d15}}
-            ldr r12, [sp, #96]
+            ldr r12, [sp, #100]
             ldm r12!, {{r4-r6}}
             vdup.32 q2, r4
             vdup.32 q3, r6
-            ldm r12!, {{r6-r8}}
-            vdup.32 q4, r8
-            ldm r12!, {{r8-r10}}
-            vdup.32 q5, r8
-            ldm r12, {{r4, r8}}
+            mov r11, r5
+            ldm r12!, {{r4-r6}}
+            vdup.32 q4, r6
+            mov r8, r4
+            mov r7, r5
+            ldm r12!, {{r4, r9, r10}}
+            vdup.32 q5, r4
+            ldm r12, {{r4, r5}}
             vdup.32 q6, r4
-            vdup.32 q7, r8
+            vdup.32 q7, r5
+            2:
+            mov r4, r0
+            mov r5, r1
+            mov r6, r2
             dlstp.32 lr, r3
             1:
-            vldrb.s32 q0, [r0], #4
-            vldrb.s32 q1, [r1], #4
-            vmlas.i32 q0, q2, r5
-            vadd.i32 q1, q1, r6
+            vldrb.s32 q0, [r4], #4
+            vldrb.s32 q1, [r5], #4
+            vmlas.i32 q0, q2, r11
+            vadd.i32 q1, q1, r8
             vrmulh.s32 q0, q0, q3
             vshl.s32 q1, r7
             vrmulh.s32 q1, q1, q4
@@ -134,10 +169,19 @@ mod arm {
             vadd.i32 q0, q0, r10
             vmax.s32 q0, q0, q6
             vmin.s32 q0, q0, q7
-            vstrb.32 q0, [r2], #4
+            vstrb.32 q0, [r6], #4
             letp lr, 1b
+            ldr r12, [sp, #108]
+            ldm r12, {{r4-r6}}
+            add r0, r0, r4
+            add r1, r1, r5
+            add r2, r2, r6
+            ldr r12, [sp, #104]
+            subs r12, r12, #1
+            str r12, [sp, #104]
+            bne 2b
             vpop {{d8-d15}}
-            pop {{r4-r10, pc}}",
+            pop {{r4-r11, pc}}",
         )
     }
 }
