@@ -1,11 +1,11 @@
-//! The simulator's kernels, and the portable form of Armv7E-M's, equal the reference on thousands
+//! The simulator's kernels, and the portable forms of Armv7E-M's and Helium's, equal the reference on thousands
 //! of seeds; planted bugs do not.
 
 mod common;
 
 use common::Unpacking;
 use common::plain::{Bug, Plain};
-use fourbit::kernels::{Armv7em, Kernels};
+use fourbit::kernels::{Armv7em, Kernels, Mve};
 use fourbit_tests::{Kind, Mismatch, cases};
 
 const SEEDS: u64 = 1500;
@@ -51,6 +51,11 @@ fn host_equals_reference() {
 #[test]
 fn armv7em_equals_reference() {
     assert_equal(&mut Armv7em);
+}
+
+#[test]
+fn mve_equals_reference() {
+    assert_equal(&mut Mve);
 }
 
 #[test]

@@ -37,6 +37,7 @@ pub(crate) struct Board {
 enum Kernels {
     Portable,
     Armv7em,
+    Mve,
 }
 
 /// A region of memory.
@@ -133,6 +134,7 @@ impl Board {
         match self.kernels {
             Kernels::Portable => Family::Portable,
             Kernels::Armv7em => Family::Armv7em,
+            Kernels::Mve => Family::Mve,
         }
     }
 

@@ -68,13 +68,18 @@ fn emit_all() -> Result<(), String> {
     Ok(())
 }
 
-/// The memory regions as cortex-m-rt's link script wants them.
+/// The memory regions as cortex-m-rt's link script wants them; a region `BOOT` takes what the core
+/// reads first, the section `.boot`.
 fn regions(memory: &BTreeMap<String, Region>) -> String {
     let mut text = String::from("MEMORY {\n");
     for (name, Region { origin, bytes }) in memory {
         let _ = writeln!(text, "  {name} : ORIGIN = {origin:#010x}, LENGTH = {bytes}");
     }
-    text + "}\n"
+    text += "}\n";
+    if memory.contains_key("BOOT") {
+        text += "SECTIONS { .boot : { KEEP(*(.boot)) } > BOOT } INSERT BEFORE .text;\n";
+    }
+    text
 }
 
 /// An expression for the artefact: one that fails the build where no artefact was named.

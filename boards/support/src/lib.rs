@@ -4,7 +4,7 @@
 //! lamp, an end. The rest is what boards are made of: [`Console`] and `Log` (results as text, and
 //! with the feature `defmt` as frames), [`semihosting`] (pipes to a host, an exit), [`systick`] and
 //! [`cycles`] (counters), [`stack`] (how deep a call goes), [`OpCosts`] (what each operation of a
-//! network takes). All `unsafe` code of the firmware is here and in the boards.
+//! network takes), [`mps`] (the boards that QEMU emulates). All `unsafe` code of the firmware is here and in the boards.
 
 #![no_std]
 
@@ -12,6 +12,7 @@ mod console;
 pub mod cycles;
 #[cfg(feature = "defmt")]
 mod log;
+pub mod mps;
 mod observer;
 pub mod semihosting;
 pub mod stack;

@@ -10,6 +10,7 @@ mod choice;
 #[cfg(feature = "host")]
 mod host;
 mod line;
+pub mod mve;
 mod reference;
 mod ring;
 
@@ -21,6 +22,8 @@ pub use armv7em::Armv7em;
 pub use choice::{Kernel, LinearSpec};
 #[cfg(feature = "host")]
 pub use host::Host;
+#[cfg(feature = "mve")]
+pub use mve::Mve;
 pub use reference::Reference;
 pub use ring::Ring;
 

@@ -91,7 +91,8 @@ fn matches<K: Kernels>(
     let mut buffer = Aligned([0; TENSOR_BYTES + 32]);
     let mut scratch = Aligned([0xC3; SCRATCH_BYTES]);
     // Less than a kernel would like: it has a way without.
-    let bytes = rng.pick([SCRATCH_BYTES, SCRATCH_BYTES, SCRATCH_BYTES, 64, 0]);
+    let few = rng.size(0, 2048);
+    let bytes = rng.pick([SCRATCH_BYTES, SCRATCH_BYTES, few, 64, 0]);
     let scratch = scratch.0.get_mut(..bytes).unwrap_or(&mut []);
     let fail = |fault| Mismatch { kind: case.kind(), number: seed, fault };
     compare(&mut buffer.0, expected, None, |out| case.run(kernels, scratch, out)).map_err(fail)?;

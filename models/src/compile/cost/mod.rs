@@ -22,7 +22,7 @@ pub(super) fn linear(
     match family {
         Family::Portable | Family::Host => portable::linear(spec),
         Family::Armv7em => armv7em::linear(kernel, scratch, spec, rows),
-        Family::Mve => mve::linear(kernel, spec, rows),
+        Family::Mve => mve::linear(scratch, spec, rows),
     }
 }
 

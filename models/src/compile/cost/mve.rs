@@ -1,17 +1,67 @@
-//! Cortex-M55 and M85: sixteen products a VMLAVA, nibbles widened once per block.
+//! Cortex-M55 and M85: fourteen instructions for 128 products, and what prepares and finishes them.
+//!
+//! Counted in the kernels' loops, layer by layer; compared with an emulated Cortex-M55.
 
-use fourbit::kernels::{Kernel, LinearSpec};
+use fourbit::kernels::LinearSpec;
+use fourbit::kernels::mve::scratch::{GROUP, VECTOR, blocks, vectors};
+use fourbit::shape::DType;
 
-use super::{macs, outputs};
+use super::portable;
 
 /// Per value of a residual add by itself.
 pub(super) const ADD: u64 = 4;
 /// Per value of a residual add in a convolution's epilogue.
-pub(super) const FUSED_ADD: u64 = 3;
+pub(super) const FUSED_ADD: u64 = 4;
 /// Per value that a pool reads.
 pub(super) const POOL: u64 = 1;
 
-/// Every kernel counts as the direct one: sixteen-bit Winograd does not pay here.
-pub(super) fn linear(_kernel: Kernel, spec: &LinearSpec, _rows: usize) -> u64 {
-    macs(spec) / 5 + 4 * outputs(spec)
+/// With `scratch` bytes, `rows` rows at a time: what is prepared is prepared anew for each call, and
+/// a panel for each block of channels.
+pub(super) fn linear(scratch: usize, spec: &LinearSpec, rows: usize) -> u64 {
+    let direct = if spec.depthwise { None } else { direct(scratch, spec, rows) };
+    direct.unwrap_or_else(|| portable::linear(spec))
+}
+
+/// `None` where the scratch does not suffice.
+fn direct(scratch: usize, spec: &LinearSpec, rows: usize) -> Option<u64> {
+    let (filter, shape) = (spec.filter, spec.output.0);
+    let (height, width) = if filter.taps == 1 { (1, shape.pixels()) } else { (shape.height, shape.width) };
+    let blocks = blocks(filter, &spec.window, width, scratch)?;
+    let groups = filter.outputs.div_ceil(GROUP);
+    let parts = (height * groups.div_ceil(blocks.groups)) as u64;
+    let (vectors, pairs) = (vectors(filter) as u64, width.div_ceil(2) as u64);
+    let rest = vectors.saturating_sub(1);
+    let group = 14 * vectors + 2 * (rest / 4 + rest % 4) + 36;
+    let products = pairs * ((height * groups) as u64 * group + parts * 18);
+    let across = (width * spec.window.stride[1]) as u64;
+    let rows_read = spec.window.kernel[0] as u64;
+    let panels = parts
+        * (width.div_ceil(blocks.columns) as u64 * (350 + 70 * rows_read) + rows_read * across * pixel(spec));
+    let calls = height.div_ceil(rows.max(1)) as u64;
+    let weights = calls * filter.outputs as u64 * weights(spec);
+    let direct = spec.output.1 == DType::I8 && filter.outputs.is_multiple_of(GROUP);
+    let store = if direct { 0 } else { 4 * shape.elements() as u64 };
+    Some(products + panels + weights + store)
+}
+
+/// A pixel's way into a panel.
+fn pixel(spec: &LinearSpec) -> u64 {
+    let inputs = spec.filter.inputs;
+    let vectors = (inputs / VECTOR) as u64;
+    match spec.input.1 {
+        DType::I8 if inputs == VECTOR => 4,
+        DType::I8 if inputs.is_multiple_of(VECTOR) => 3 + 4 * vectors,
+        DType::I8 if inputs < VECTOR => 5 / (VECTOR / inputs.max(1)) as u64 + 1,
+        DType::U4 | DType::S4 if inputs.is_multiple_of(VECTOR) => 4 + 6 * vectors,
+        _ => 20 * inputs as u64,
+    }
+}
+
+/// Widening an output channel's weights.
+fn weights(spec: &LinearSpec) -> u64 {
+    let (taps, inputs) = (spec.filter.taps as u64, spec.filter.inputs);
+    let vectors = (inputs / VECTOR) as u64;
+    let whole = inputs.is_multiple_of(VECTOR) || taps == 1;
+    let left = if whole { inputs % VECTOR } else { inputs } as u64;
+    100 + if whole { taps * (8 + 7 * vectors) } else { 0 } + 18 * taps * left
 }
