@@ -5,7 +5,7 @@
 //! cannot disagree. It is integer arithmetic over extents and compiles on every target.
 
 use crate::kernels::args::Window;
-use crate::kernels::{Family, armv7em};
+use crate::kernels::{Family, armv7em, portable};
 use crate::layout::{FilterShape, Layout, WeightBits};
 use crate::shape::{DType, Shape};
 
@@ -73,6 +73,7 @@ impl Family {
     pub fn scratch_step(self, kernel: Kernel, spec: &LinearSpec, step: usize) -> Option<usize> {
         match (self, kernel) {
             (Family::Armv7em, _) => armv7em::scratch::bytes(kernel, spec, step),
+            (Family::Portable, Kernel::Direct) => (step == 0).then_some(portable::scratch::bytes(spec)),
             (_, Kernel::Direct) => (step == 0).then_some(0),
             (_, Kernel::Winograd) => None,
         }

@@ -9,6 +9,7 @@ pub mod armv7em;
 mod choice;
 #[cfg(feature = "host")]
 mod host;
+pub mod portable;
 mod reference;
 mod ring;
 
@@ -20,6 +21,7 @@ pub use armv7em::Armv7em;
 pub use choice::{Kernel, LinearSpec};
 #[cfg(feature = "host")]
 pub use host::Host;
+pub use portable::Portable;
 pub use reference::Reference;
 pub use ring::Ring;
 
@@ -28,7 +30,7 @@ pub use ring::Ring;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u16)]
 pub enum Family {
-    /// The reference kernels: any core.
+    /// Plain Rust: any core.
     Portable = 0,
     /// The simulator's kernels: weights unpacked in host memory.
     Host = 1,

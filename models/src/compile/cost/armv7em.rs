@@ -2,10 +2,10 @@
 //!
 //! Fitted to counts of an emulated Cortex-M4, layer by layer.
 
-use fourbit::kernels::armv7em::scratch::{blocks, direct_pairs};
+use fourbit::kernels::armv7em::scratch::{Depthwise, blocks, direct_pairs};
 use fourbit::kernels::{Kernel, LinearSpec};
 
-use super::{macs, portable};
+use super::{macs, outputs};
 
 /// Per value of a residual add by itself.
 pub(super) const ADD: u64 = 22;
@@ -17,8 +17,13 @@ pub(super) const POOL: u64 = 5;
 /// With `scratch` bytes, `rows` rows at a time: what is prepared is prepared anew for each call.
 pub(super) fn linear(kernel: Kernel, scratch: usize, spec: &LinearSpec, rows: usize) -> u64 {
     let winograd = (kernel == Kernel::Winograd).then(|| winograd(scratch, spec, rows)).flatten();
-    let direct = if spec.depthwise { None } else { direct(scratch, spec, rows) };
-    winograd.or(direct).unwrap_or_else(|| portable::linear(spec))
+    let direct = if spec.depthwise { depthwise(scratch, spec, rows) } else { direct(scratch, spec, rows) };
+    winograd.or(direct).unwrap_or_else(|| reference(spec))
+}
+
+/// The reference, every value through its accessors.
+fn reference(spec: &LinearSpec) -> u64 {
+    38 * macs(spec) + 60 * outputs(spec)
 }
 
 /// Pairs of patches meet pairs of channels; `None` where the scratch does not suffice.
@@ -36,6 +41,17 @@ fn direct(scratch: usize, spec: &LinearSpec, rows: usize) -> Option<u64> {
     let finish = macs(spec) / values.max(1) * 8;
     let weights = calls * filter.outputs as u64 * (values * 5 / 2 + 100);
     Some(products + gathers + finish + weights)
+}
+
+/// Columns of four channels; `None` where there is no form or the scratch does not suffice.
+fn depthwise(scratch: usize, spec: &LinearSpec, rows: usize) -> Option<u64> {
+    let shape = spec.output.0;
+    let form = Depthwise::new(&spec.window, spec.filter, spec.layout, shape.width)?;
+    let (height, groups) = (shape.height as u64, spec.filter.outputs as u64 / 4);
+    let calls = shape.height.div_ceil(rows.max(1)) as u64;
+    let lines = height * groups * (62 * form.width as u64 + 16 * form.columns as u64 + 120);
+    (form.groups_within(scratch) > 0)
+        .then_some(lines + calls * (330 * groups + 8 * form.columns as u64 + 500))
 }
 
 /// Pairs of tiles meet pairs of channels at 16 positions; filters are transformed as often as the

@@ -92,6 +92,30 @@ instruction! {
     value.clamp(0, 15)
 }
 
+/// The larger of each pair of bytes: signed ones, or unsigned ones.
+#[inline(always)]
+pub(super) fn larger_bytes<const SIGNED: bool>(a: u32, b: u32) -> u32 {
+    #[cfg(target_arch = "arm")]
+    {
+        let output;
+        // SAFETY: two instructions that read and write registers and flags only.
+        unsafe {
+            if SIGNED {
+                asm!("ssub8 {out}, {a}, {b}", "sel {out}, {a}, {b}", out = out(reg) output, a = in(reg) a, b = in(reg) b, options(pure, nomem, nostack));
+            } else {
+                asm!("usub8 {out}, {a}, {b}", "sel {out}, {a}, {b}", out = out(reg) output, a = in(reg) a, b = in(reg) b, options(pure, nomem, nostack));
+            }
+        }
+        output
+    }
+    #[cfg(not(target_arch = "arm"))]
+    {
+        let larger = |(a, b): (u8, u8)| if SIGNED { (a as i8).max(b as i8) as u8 } else { a.max(b) };
+        let [a, b] = [a, b].map(u32::to_le_bytes);
+        u32::from_le_bytes([0, 1, 2, 3].map(|i| larger((a[i], b[i]))))
+    }
+}
+
 /// Two equal lanes.
 pub(super) const fn both(value: i32) -> u32 {
     (value as u32 & 0xFFFF) * 0x0001_0001
@@ -117,6 +141,12 @@ mod tests {
         // Bytes 0 to 3: -1, 2, -128, 127.
         assert_eq!(add_even_bytes(both(1), 0x7F80_02FF), 0xFF81_0000);
         assert_eq!(add_odd_bytes(both(-1), 0x7F80_02FF), 0x007E_0001);
+    }
+
+    #[test]
+    fn bytes_are_compared_one_by_one() {
+        assert_eq!(larger_bytes::<true>(0x7F80_02FF, 0x8001_0100), 0x7F01_0200);
+        assert_eq!(larger_bytes::<false>(0x7F80_02FF, 0x8001_0100), 0x8080_02FF);
     }
 
     #[test]

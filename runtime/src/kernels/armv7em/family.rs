@@ -3,7 +3,7 @@
 
 use core::ops::Range;
 
-use super::{add, conv2d, pool, winograd};
+use super::{add, conv2d, depthwise, max_pool, pool, winograd};
 use crate::kernels::args::{Add, Conv2d, ConvAdd, MatMul, Pool, TensorMut, TensorRef, Window};
 use crate::kernels::{Family, Kernel, Kernels, Reference, Ring};
 use crate::shape::Shape;
@@ -41,7 +41,9 @@ impl Kernels for Armv7em {
         scratch: &mut [u8],
         out: &mut TensorMut<'_>,
     ) {
-        Reference.depthwise_conv2d(op, rows, scratch, out);
+        if !depthwise::conv2d(op, rows.clone(), scratch, out) {
+            Reference.depthwise_conv2d(op, rows, scratch, out);
+        }
     }
 
     fn matmul(&mut self, op: &MatMul<'_>, scratch: &mut [u8], out: &mut TensorMut<'_>) {
@@ -73,7 +75,9 @@ impl Kernels for Armv7em {
     }
 
     fn max_pool2d(&mut self, op: &Pool<'_>, rows: Range<usize>, out: &mut TensorMut<'_>) {
-        Reference.max_pool2d(op, rows, out);
+        if !max_pool::max_pool2d(op, rows.clone(), out) {
+            Reference.max_pool2d(op, rows, out);
+        }
     }
 }
 

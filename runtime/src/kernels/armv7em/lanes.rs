@@ -66,9 +66,56 @@ pub(super) fn bytes(from: &[u8], plus: u32, to: &mut [u32], vector: usize) {
     }
 }
 
+/// [`bytes`] for both vectors at once.
+#[inline(never)]
+pub(super) fn two(one: &[u8], two: &[u8], plus: u32, to: &mut [u32]) {
+    #[cfg(target_arch = "arm")]
+    {
+        let count = (one.len() / 4).min(two.len() / 4).min(to.len() / GROUP);
+        if count > 0 {
+            let end = one.get(..4 * count).unwrap_or_default().as_ptr_range();
+            // SAFETY: there is a word of both, and a group for each.
+            unsafe { arm::two(end.start, two.as_ptr(), to.as_mut_ptr(), plus, end.end) }
+        }
+    }
+    #[cfg(not(target_arch = "arm"))]
+    {
+        bytes(one, plus, to, 0);
+        bytes(two, plus, to, 1);
+    }
+}
+
 #[cfg(target_arch = "arm")]
 mod arm {
     use core::arch::naked_asm;
+
+    /// # Safety
+    ///
+    /// `one..end` are one or more words, `two` as many, `to` names a group for each.
+    #[unsafe(naked)]
+    pub(super) unsafe extern "C" fn two(
+        one: *const u8,
+        two: *const u8,
+        to: *mut u32,
+        plus: u32,
+        end: *const u8,
+    ) {
+        naked_asm!(
+            "push {{r4-r9, lr}}
+            ldr r12, [sp, #28]
+            1:
+            ldr r4, [r0], #4
+            ldr r5, [r1], #4
+            sxtab16 r6, r3, r4
+            sxtab16 r7, r3, r5
+            sxtab16 r8, r3, r4, ror #8
+            sxtab16 r9, r3, r5, ror #8
+            stm r2!, {{r6-r9}}
+            cmp r0, r12
+            bne 1b
+            pop {{r4-r9, pc}}",
+        )
+    }
 
     /// # Safety
     ///

@@ -16,6 +16,8 @@ mod channels;
 #[cfg(feature = "armv7em")]
 mod conv2d;
 #[cfg(feature = "armv7em")]
+mod depthwise;
+#[cfg(feature = "armv7em")]
 mod dot;
 #[cfg(feature = "armv7em")]
 mod dsp;
@@ -23,6 +25,8 @@ mod dsp;
 mod family;
 #[cfg(feature = "armv7em")]
 mod lanes;
+#[cfg(feature = "armv7em")]
+mod max_pool;
 #[cfg(feature = "armv7em")]
 mod patch;
 #[cfg(feature = "armv7em")]

@@ -1,0 +1,121 @@
+//! Products of two patches with one vector of weights: every product of the dense operations is made here.
+//!
+//! A packed word is the sum of one channel's weight and 2^16 times the next one's, each of 4 bits: so
+//! many products add up in both halves of a word before the lower one leaves 16 bits.
+
+use crate::shape::DType;
+
+/// Sums of two positions, of two channels each; words that are not packed use the first.
+pub(super) type Sums = [[i32; 2]; 2];
+
+/// Packed products of 8-bit values in a word: 28 times 8 times 128 stays below 2^15.
+const BYTES: usize = 28;
+/// Bytes of two 4-bit values each: 256 times 8 times 15 stays below 2^15.
+const NIBBLES: usize = 128;
+
+/// Adds the products of stored values, as they are, with a word for each: as many as all slices have.
+pub(super) fn add<const PACKED: bool>(dtype: DType, weights: &[i32], patches: [&[u8]; 2], sums: &mut Sums) {
+    match dtype {
+        DType::I8 => bytes::<PACKED>(weights, patches, sums),
+        DType::U4 => nibbles::<PACKED>(weights, patches, sums, |byte| [byte & 0x0F, byte >> 4]),
+        DType::S4 => nibbles::<PACKED>(weights, patches, sums, |byte| [byte << 28 >> 28, byte << 24 >> 28]),
+    }
+}
+
+/// Sums of the words themselves, as of values of one.
+pub(super) fn total<const PACKED: bool>(weights: &[i32]) -> [i32; 2] {
+    let mut sum = [0; 2];
+    for weights in weights.chunks(if PACKED { NIBBLES } else { usize::MAX }) {
+        spill::<PACKED>(weights.iter().fold(0, |sum: i32, &weight| sum.wrapping_add(weight)), &mut sum);
+    }
+    sum
+}
+
+#[inline(never)]
+fn bytes<const PACKED: bool>(weights: &[i32], [a, b]: [&[u8]; 2], sums: &mut Sums) {
+    let size = if PACKED { BYTES } else { usize::MAX };
+    for ((weights, a), b) in weights.chunks(size).zip(a.chunks(size)).zip(b.chunks(size)) {
+        let mut parts = [0; 2];
+        let (weights, more_weights) = weights.as_chunks::<4>();
+        let ((a, more_a), (b, more_b)) = (a.as_chunks::<4>(), b.as_chunks::<4>());
+        for ((&[w0, w1, w2, w3], a), b) in weights.iter().zip(a).zip(b) {
+            let [a, b] = [a, b].map(|bytes| bytes.map(|byte| i32::from(byte as i8)));
+            step(&mut parts, w0, [a[0], b[0]]);
+            step(&mut parts, w1, [a[1], b[1]]);
+            step(&mut parts, w2, [a[2], b[2]]);
+            step(&mut parts, w3, [a[3], b[3]]);
+        }
+        for ((&weight, &a), &b) in more_weights.iter().zip(more_a).zip(more_b) {
+            step(&mut parts, weight, [a as i8, b as i8].map(i32::from));
+        }
+        spill::<PACKED>(parts[0], &mut sums[0]);
+        spill::<PACKED>(parts[1], &mut sums[1]);
+    }
+}
+
+#[inline(always)]
+fn nibbles<const PACKED: bool>(
+    weights: &[i32],
+    [a, b]: [&[u8]; 2],
+    sums: &mut Sums,
+    values: impl Fn(i32) -> [i32; 2],
+) {
+    let size = if PACKED { NIBBLES } else { usize::MAX / 2 };
+    let weights = weights.as_chunks::<2>().0;
+    for ((weights, a), b) in weights.chunks(size).zip(a.chunks(size)).zip(b.chunks(size)) {
+        let mut parts = [0; 2];
+        for ((&[even, odd], &a), &b) in weights.iter().zip(a).zip(b) {
+            let [a, b] = [a, b].map(|byte| values(i32::from(byte)));
+            step(&mut parts, even, [a[0], b[0]]);
+            step(&mut parts, odd, [a[1], b[1]]);
+        }
+        spill::<PACKED>(parts[0], &mut sums[0]);
+        spill::<PACKED>(parts[1], &mut sums[1]);
+    }
+}
+
+#[inline(always)]
+fn step(parts: &mut [i32; 2], weight: i32, [a, b]: [i32; 2]) {
+    *parts = [parts[0].wrapping_add(a.wrapping_mul(weight)), parts[1].wrapping_add(b.wrapping_mul(weight))];
+}
+
+/// Adds both halves of a word of products to their sums.
+#[inline(always)]
+fn spill<const PACKED: bool>(part: i32, sums: &mut [i32; 2]) {
+    if PACKED {
+        let low = i32::from(part as i16);
+        *sums = [sums[0].wrapping_add(low), sums[1].wrapping_add(part.wrapping_sub(low) >> 16)];
+    } else {
+        sums[0] = sums[0].wrapping_add(part);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packed(a: i32, b: i32) -> i32 {
+        a + (b << 16)
+    }
+
+    #[test]
+    fn halves_do_not_meet() {
+        // The largest products of either sign, more of them than a word holds.
+        let weights: Vec<i32> = (0..100).map(|i| packed(-8, if i < 50 { 7 } else { -8 })).collect();
+        let mut sums = [[1, 2], [0; 2]];
+        add::<true>(DType::I8, &weights, [&[0x80; 100], &[0x7F; 100]], &mut sums);
+        assert_eq!(sums, [[1 + 100 * 1024, 2 + 50 * 128], [-100 * 1016, -50 * 127]]);
+        assert_eq!(total::<true>(&weights), [-800, -50]);
+    }
+
+    #[test]
+    fn nibbles_come_in_pairs() {
+        let weights = [packed(1, -1), packed(2, 3)];
+        let mut sums = [[0; 2]; 2];
+        add::<true>(DType::U4, &weights, [&[0xF1], &[0x2F]], &mut sums);
+        assert_eq!(sums, [[1 + 30, -1 + 45], [15 + 4, -15 + 6]]);
+        let mut sums = [[0; 2]; 2];
+        add::<false>(DType::S4, &[1, 100], [&[0xF1], &[0x28]], &mut sums);
+        assert_eq!(sums, [[1 - 100, 0], [-8 + 200, 0]]);
+    }
+}
