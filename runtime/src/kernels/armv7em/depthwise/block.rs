@@ -8,6 +8,7 @@ use super::super::scratch::GROUP;
 use super::COLUMN;
 use crate::kernels::args::{Epilogue, Filter};
 use crate::layout::WeightBits;
+use crate::requant::Rescale;
 
 /// Words of a block.
 pub(in super::super) const BLOCK: usize = 34;
@@ -18,7 +19,15 @@ pub(super) type Block = [u32; BLOCK];
 const WEIGHTS: usize = 4;
 const FINISH: usize = WEIGHTS + 3 * COLUMN;
 
+/// The least shift that SMMLA takes.
+const SHIFT: u8 = 33;
+/// Most bits by which weights are shifted up: the largest of 8 bits still fits a lane.
+const MOST: u8 = 8;
+
 /// Fills the block of a group; `None` where SMMLA cannot make a channel's rescale exactly.
+///
+/// A channel whose rescale shifts by less than SMMLA needs has its bias and weights shifted up by as much
+/// more as its rescale.
 pub(super) fn prepare(
     block: &mut Block,
     filter: &Filter<'_>,
@@ -28,14 +37,23 @@ pub(super) fn prepare(
 ) -> Option<()> {
     let (head, finish) = block.split_at_mut(FINISH);
     let (bias, weights) = head.split_at_mut(WEIGHTS);
-    for ((channel, bias), finish) in (GROUP * group..).zip(bias).zip(finish.chunks_exact_mut(3)) {
+    let mut ups = [0; GROUP];
+    let channels = (GROUP * group..).zip(&mut ups).zip(bias).zip(finish.chunks_exact_mut(3));
+    for (((channel, up), bias), finish) in channels {
         let rescale = epilogue.rescale(channel);
+        *up = SHIFT.saturating_sub(rescale.shift);
+        let exact = epilogue.bias(channel);
+        let largest = 9 * 255 * filter.bits.max_abs() + u64::from(exact.unsigned_abs());
+        if *up > MOST || *up > 0 && largest << *up > i32::MAX as u64 {
+            return None;
+        }
+        let rescale = Rescale { shift: rescale.shift + *up, ..rescale };
         let (addend, shift) = smmla(rescale, zero_point)?;
-        *bias = epilogue.bias(channel) as u32;
+        *bias = (exact << *up) as u32;
         finish.copy_from_slice(&[rescale.multiplier as u32, addend as u32, shift]);
     }
     for (column, to) in weights.as_chunks_mut::<COLUMN>().0.iter_mut().enumerate() {
-        let [a, b, c] = [column, 3 + column, 6 + column].map(|tap| four(filter, tap, group));
+        let [a, b, c] = [column, 3 + column, 6 + column].map(|tap| four(filter, tap, group, &ups));
         let pair = |low: i32, high: i32| (low as u32 & 0xFFFF) | (high as u32) << 16;
         *to = [
             pair(a[0], b[0]),
@@ -64,16 +82,20 @@ pub(super) fn without(block: &Block, there: [bool; 3]) -> Block {
     block
 }
 
-/// The weights of a group's channels at a tap.
-fn four(filter: &Filter<'_>, tap: usize, group: usize) -> [i32; 4] {
+/// The weights of a group's channels at a tap, shifted up.
+fn four(filter: &Filter<'_>, tap: usize, group: usize, ups: &[u8; GROUP]) -> [i32; GROUP] {
     let bytes = filter.bits.row_bytes(GROUP);
     let start = tap * filter.bits.row_bytes(filter.shape.outputs) + group * bytes;
     let stored = filter.data.get(start..start + bytes).unwrap_or_default();
-    match (filter.bits, stored) {
+    let mut weights = match (filter.bits, stored) {
         (WeightBits::Eight, &[a, b, c, d]) => [a, b, c, d].map(|byte| i32::from(byte as i8)),
         (WeightBits::Four, &[a, b]) => [a << 4, a, b << 4, b].map(|byte| i32::from(byte as i8) >> 4),
         _ => [0; 4],
+    };
+    for (weight, up) in weights.iter_mut().zip(ups) {
+        *weight <<= *up;
     }
+    weights
 }
 
 #[cfg(test)]
@@ -109,7 +131,11 @@ mod tests {
         let masked = without(&block, [false, true, false]);
         assert_eq!(masked[4..10], [0xFFFF_0000, 0xFFFF_0000, 0x0002_0000, 0xFFF9_0000, 0, 0]);
         assert_eq!((&masked[..4], &masked[22..]), (&block[..4], &block[22..]));
-        let early = Epilogue { shift: &[32; 8], ..epilogue };
-        assert_eq!(prepare(&mut block, &filter, &early, 1, -128), None);
+        // Two bits less of a shift: four times the bias and the weights.
+        let early = Epilogue { shift: &[31; 8], ..epilogue };
+        assert_eq!(prepare(&mut block, &filter, &early, 1, -128), Some(()));
+        assert_eq!((block[0], block[4], block[33]), (-24i32 as u32, 0xFFFC_FFF0, 1));
+        let earlier = Epilogue { shift: &[24; 8], ..epilogue };
+        assert_eq!(prepare(&mut block, &filter, &earlier, 1, -128), None);
     }
 }
