@@ -54,6 +54,8 @@ fn run(op: &Conv2d<'_>, rows: Range<usize>, scratch: &mut [u8], out: &mut Tensor
         }
         for y in rows.clone() {
             let (lines, there) = lines(input, window, y);
+            let (pixel, dtype) = (out.dtype.row_bytes(out.shape.channels), out.dtype);
+            let row = out.row(y);
             for (group, block) in (first..).zip(blocks.iter().take(count)) {
                 let masked;
                 let block = if there == [true; 3] {
@@ -63,7 +65,8 @@ fn run(op: &Conv2d<'_>, rows: Range<usize>, scratch: &mut [u8], out: &mut Tensor
                     &masked
                 };
                 columns::fill(lines, input, group, columns.get_mut(inside.clone())?);
-                put(op, block, (columns, group), values, (y, &mut *out));
+                let row = row.get_mut(group * dtype.row_bytes(GROUP)..).unwrap_or_default();
+                put(op, block, columns, values, (row, dtype, pixel));
             }
         }
     }
@@ -78,19 +81,15 @@ fn lines<'a>(input: &TensorRef<'a>, window: &Window, y: usize) -> ([&'a [u8]; 3]
     (sources.map(|source| source.map_or(any, |y| input.row(y))), sources.map(|source| source.is_some()))
 }
 
-/// Sums of a row of outputs of a group, finished and stored.
+/// Sums of a row of outputs of a group, finished and stored: in `row` from the group's bytes on.
 fn put(
     op: &Conv2d<'_>,
     block: &Block,
-    (columns, group): (&[Column], usize),
+    columns: &[Column],
     values: &mut [Sums],
-    (y, out): (usize, &mut TensorMut<'_>),
+    (row, dtype, pixel): (&mut [u8], DType, usize),
 ) {
-    let pixel = out.dtype.row_bytes(out.shape.channels);
-    let bytes = out.dtype.row_bytes(GROUP);
-    let (dtype, stride) = (out.dtype, op.window.stride[1]);
-    let row = out.row(y).get_mut(group * bytes..).unwrap_or_default();
-    let (min, max) = (op.epilogue.min, op.epilogue.max);
+    let (stride, min, max) = (op.window.stride[1], op.epilogue.min, op.epilogue.max);
     if dtype == DType::I8 && (min, max) == (-128, 127) {
         return taps::saturated(columns, stride, block, values.len(), row, pixel);
     }
