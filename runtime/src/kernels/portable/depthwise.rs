@@ -62,7 +62,7 @@ impl Values {
         let pixel = dtype.row_bytes(op.input.shape.channels);
         let (byte, left) = match dtype {
             DType::I8 => (channel, 24),
-            DType::U4 | DType::S4 => (channel / 2, if channel % 2 == 0 { 28 } else { 24 }),
+            DType::U4 | DType::S4 => (channel / 2, if channel.is_multiple_of(2) { 28 } else { 24 }),
         };
         Self { dtype, zero_point, pixel, byte, left }
     }
