@@ -28,9 +28,9 @@ pub(super) fn conv2d(op: &Conv2d<'_>, rows: Range<usize>, out: &mut TensorMut<'_
                 let end = (window.padding[2] + input.shape.width).saturating_sub(start).min(taps);
                 let column = (start + first).saturating_sub(window.padding[2]);
                 let mut sum = 0;
-                for (tap, weights) in weights.chunks(taps.max(1)).enumerate() {
+                for tap in 0..window.kernel[0] {
                     if let Some(y) = window.source(0, y, tap, input.shape.height) {
-                        let weights = weights.get(first..end).unwrap_or_default();
+                        let weights = weights.get(tap * taps + first..tap * taps + end).unwrap_or_default();
                         sum += read.products(input.row(y), column, weights);
                     }
                 }

@@ -24,17 +24,19 @@ pub(super) fn add<const PACKED: bool>(dtype: DType, weights: &[i32], patches: [&
 
 /// Sums of the words themselves, as of values of one.
 pub(super) fn total<const PACKED: bool>(weights: &[i32]) -> [i32; 2] {
-    let mut sum = [0; 2];
-    for weights in weights.chunks(if PACKED { NIBBLES } else { usize::MAX }) {
-        spill::<PACKED>(weights.iter().fold(0, |sum: i32, &weight| sum.wrapping_add(weight)), &mut sum);
+    let (mut sum, mut rest) = ([0; 2], weights);
+    while !rest.is_empty() {
+        let part = head(&mut rest, if PACKED { NIBBLES } else { usize::MAX });
+        spill::<PACKED>(part.iter().fold(0, |sum: i32, &weight| sum.wrapping_add(weight)), &mut sum);
     }
     sum
 }
 
 #[inline(never)]
-fn bytes<const PACKED: bool>(weights: &[i32], [a, b]: [&[u8]; 2], sums: &mut Sums) {
+fn bytes<const PACKED: bool>(mut weights: &[i32], [mut a, mut b]: [&[u8]; 2], sums: &mut Sums) {
     let size = if PACKED { BYTES } else { usize::MAX };
-    for ((weights, a), b) in weights.chunks(size).zip(a.chunks(size)).zip(b.chunks(size)) {
+    while !weights.is_empty() {
+        let (weights, a, b) = (head(&mut weights, size), head(&mut a, size), head(&mut b, size));
         let mut parts = [0; 2];
         let (weights, more_weights) = weights.as_chunks::<4>();
         let ((a, more_a), (b, more_b)) = (a.as_chunks::<4>(), b.as_chunks::<4>());
@@ -56,13 +58,14 @@ fn bytes<const PACKED: bool>(weights: &[i32], [a, b]: [&[u8]; 2], sums: &mut Sum
 #[inline(always)]
 fn nibbles<const PACKED: bool>(
     weights: &[i32],
-    [a, b]: [&[u8]; 2],
+    [mut a, mut b]: [&[u8]; 2],
     sums: &mut Sums,
     values: impl Fn(i32) -> [i32; 2],
 ) {
     let size = if PACKED { NIBBLES } else { usize::MAX / 2 };
-    let weights = weights.as_chunks::<2>().0;
-    for ((weights, a), b) in weights.chunks(size).zip(a.chunks(size)).zip(b.chunks(size)) {
+    let mut weights = weights.as_chunks::<2>().0;
+    while !weights.is_empty() {
+        let (weights, a, b) = (head(&mut weights, size), head(&mut a, size), head(&mut b, size));
         let mut parts = [0; 2];
         for ((&[even, odd], &a), &b) in weights.iter().zip(a).zip(b) {
             let [a, b] = [a, b].map(|byte| values(i32::from(byte)));
@@ -72,6 +75,14 @@ fn nibbles<const PACKED: bool>(
         spill::<PACKED>(parts[0], &mut sums[0]);
         spill::<PACKED>(parts[1], &mut sums[1]);
     }
+}
+
+/// Takes at most `size` elements from the front: no division, as `chunks` would need.
+#[inline(always)]
+fn head<'a, T>(rest: &mut &'a [T], size: usize) -> &'a [T] {
+    let (head, tail) = rest.split_at_checked(size).unwrap_or((*rest, &[]));
+    *rest = tail;
+    head
 }
 
 #[inline(always)]

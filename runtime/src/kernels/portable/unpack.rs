@@ -21,7 +21,9 @@ pub(super) fn channels(filter: &Filter<'_>, output: usize, dtype: DType, to: &mu
         }
         WeightBits::Four if plain && output + 1 < shape.outputs => {
             let pairs = row(output).iter().zip(row(output + 1));
-            for (to, (&one, &two)) in to.chunks_mut(2).zip(pairs) {
+            let (two_words, last) = to.as_chunks_mut::<2>();
+            let whole = two_words.iter_mut().map(<[i32; 2]>::as_mut_slice);
+            for (to, (&one, &two)) in whole.chain([last]).zip(pairs) {
                 let [one, two] = [one, two].map(i32::from);
                 let words =
                     [(one << 28 >> 28) + (two << 28 >> 12), (one << 24 >> 28) + (two << 24 >> 28 << 16)];
