@@ -37,19 +37,19 @@ fn bytes<const PACKED: bool>(mut weights: &[i32], [mut a, mut b]: [&[u8]; 2], su
     let size = if PACKED { BYTES } else { usize::MAX };
     while !weights.is_empty() {
         let (weights, a, b) = (head(&mut weights, size), head(&mut a, size), head(&mut b, size));
-        let mut parts = [0; 2];
+        let (mut one, mut two) = (0i32, 0i32);
         let (weights, more_weights) = weights.as_chunks::<4>();
         let ((a, more_a), (b, more_b)) = (a.as_chunks::<4>(), b.as_chunks::<4>());
-        for ((&[w0, w1, w2, w3], a), b) in weights.iter().zip(a).zip(b) {
-            let [a, b] = [a, b].map(|bytes| bytes.map(|byte| i32::from(byte as i8)));
-            step(&mut parts, w0, [a[0], b[0]]);
-            step(&mut parts, w1, [a[1], b[1]]);
-            step(&mut parts, w2, [a[2], b[2]]);
-            step(&mut parts, w3, [a[3], b[3]]);
+        for ((&[w0, w1, w2, w3], &[a0, a1, a2, a3]), &[b0, b1, b2, b3]) in weights.iter().zip(a).zip(b) {
+            (one, two) = (plus(one, a0, w0), plus(two, b0, w0));
+            (one, two) = (plus(one, a1, w1), plus(two, b1, w1));
+            (one, two) = (plus(one, a2, w2), plus(two, b2, w2));
+            (one, two) = (plus(one, a3, w3), plus(two, b3, w3));
         }
         for ((&weight, &a), &b) in more_weights.iter().zip(more_a).zip(more_b) {
-            step(&mut parts, weight, [a as i8, b as i8].map(i32::from));
+            (one, two) = (plus(one, a, weight), plus(two, b, weight));
         }
+        let parts = [one, two];
         spill::<PACKED>(parts[0], &mut sums[0]);
         spill::<PACKED>(parts[1], &mut sums[1]);
     }
@@ -75,6 +75,11 @@ fn nibbles<const PACKED: bool>(
         spill::<PACKED>(parts[0], &mut sums[0]);
         spill::<PACKED>(parts[1], &mut sums[1]);
     }
+}
+
+#[inline(always)]
+fn plus(sum: i32, byte: u8, weight: i32) -> i32 {
+    sum.wrapping_add(i32::from(byte as i8).wrapping_mul(weight))
 }
 
 /// Takes at most `size` elements from the front: no division, as `chunks` would need.
