@@ -49,9 +49,9 @@ fn depthwise(scratch: usize, spec: &LinearSpec, rows: usize) -> Option<u64> {
     let form = Depthwise::new(&spec.window, spec.filter, spec.layout, shape.width)?;
     let (height, groups) = (shape.height as u64, spec.filter.outputs as u64 / 4);
     let calls = shape.height.div_ceil(rows.max(1)) as u64;
-    let lines = height * groups * (62 * form.width as u64 + 16 * form.columns as u64 + 120);
-    (form.groups_within(scratch) > 0)
-        .then_some(lines + calls * (330 * groups + 8 * form.columns as u64 + 500))
+    let blocks = groups.div_ceil(Some(form.groups_within(scratch) as u64).filter(|&groups| groups > 0)?);
+    let lines = groups * (62 * form.width as u64 + 16 * form.columns as u64 + 350) + blocks * 250;
+    Some(height * lines + calls * (700 * groups + 8 * form.columns as u64 + 500))
 }
 
 /// Pairs of tiles meet pairs of channels at 16 positions; filters are transformed as often as the
