@@ -23,8 +23,10 @@ pub(super) fn linear(scratch: usize, spec: &LinearSpec, rows: usize) -> u64 {
     let (height, filter) = (spec.output.0.height, spec.filter);
     let calls = height.div_ceil(rows.max(1)) as u64;
     // In tenths: of a product, and of a weight that becomes a word.
-    let (product, word) = if spec.bits == WeightBits::Four { (30, 70) } else { (60, 40) };
+    let (product, word) = if spec.bits == WeightBits::Four { (80, 70) } else { (80, 40) };
+    // Per output, of each row of taps.
+    let row = if spec.bits == WeightBits::Four { 60 } else { 200 };
     let weights = (filter.outputs * filter.taps * filter.inputs) as u64;
     (product * macs(spec) + calls * word * weights) / 10
-        + (60 + 20 * spec.window.kernel[0] as u64) * outputs(spec)
+        + (80 + row * spec.window.kernel[0] as u64) * outputs(spec)
 }
