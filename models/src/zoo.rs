@@ -8,6 +8,7 @@ use crate::calibrate::calibrate;
 use crate::float_forward::{finish, sums};
 use crate::graph::{BatchNorm, Graph, Op};
 use crate::nets::imagenet::ImageNetResNet;
+use crate::nets::mobilenet::MobileNetV1;
 use crate::nets::resnet::ResNet;
 use crate::quantize::QuantizeError;
 use crate::rng::Rng;
@@ -27,6 +28,12 @@ pub fn resnet18(size: usize, seed: u64, setting: Setting) -> Result<Graph, Quant
 /// ResNet-50 (the stride in the 3x3 convolutions) for square images, 1000 logits.
 pub fn resnet50(size: usize, seed: u64, setting: Setting) -> Result<Graph, QuantizeError> {
     quantizable(ImageNetResNet::RESNET50.graph(size, 1000, seed), setting, seed)
+}
+
+/// MobileNetV1 at width 0.25 of MLPerf Tiny's visual wake words, 96x96 RGB, 2 logits.
+pub fn mobilenet(seed: u64, setting: Setting) -> Result<Graph, QuantizeError> {
+    let labels = ["no person", "person"].map(str::to_owned).to_vec();
+    quantizable(MobileNetV1::WAKE_WORDS.graph(labels, seed), setting, seed)
 }
 
 /// A seeded image as the runtime takes it: waves of every colour under noise.

@@ -1,11 +1,11 @@
-//! The simulator's kernels, and the portable forms of Armv7E-M's and Helium's, equal the reference on thousands
+//! The simulator's kernels, the portable ones, and the portable forms of Armv7E-M's and Helium's equal the reference on thousands
 //! of seeds; planted bugs do not.
 
 mod common;
 
 use common::Unpacking;
 use common::plain::{Bug, Plain};
-use fourbit::kernels::{Armv7em, Kernels, Mve};
+use fourbit::kernels::{Armv7em, Kernels, Mve, Portable};
 use fourbit_tests::{Kind, Mismatch, cases};
 
 const SEEDS: u64 = 1500;
@@ -59,19 +59,27 @@ fn mve_equals_reference() {
 }
 
 #[test]
+fn portable_equals_reference() {
+    assert_equal(&mut Portable);
+}
+
+#[test]
 fn plain_equals_reference() {
     assert_equal(&mut Plain(Bug::None));
 }
 
 #[test]
 fn planted_bugs_are_found() {
-    use Kind::{Add, AvgPool2d, Conv2d, Conv2dAdd, DepthwiseConv2d, MatMul};
+    use Kind::{Add, AvgPool2d, Conv2d, Conv2dAdd, DepthwiseConv2d, MatMul, MaxPool2d};
     for (bug, kinds) in [
         (Bug::TiesDown, &[Conv2d, DepthwiseConv2d, MatMul, Add, Conv2dAdd][..]),
         (Bug::MeanRoundsDown, &[AvgPool2d]),
         (Bug::PaddingIsZero, &[Conv2d, DepthwiseConv2d, Conv2dAdd]),
         (Bug::DirtyNibble, &[Conv2d, DepthwiseConv2d, MatMul, Add, AvgPool2d, Conv2dAdd]),
         (Bug::NoUpperClamp, &[Conv2d, DepthwiseConv2d, MatMul, Add, Conv2dAdd]),
+        (Bug::LaneOfNeighbour, &[DepthwiseConv2d]),
+        (Bug::BorrowIsKept, &[Conv2d, MatMul, Conv2dAdd]),
+        (Bug::MaximumOfBytes, &[MaxPool2d]),
     ] {
         for &kind in kinds {
             // A board runs a hundred seeds: they suffice.

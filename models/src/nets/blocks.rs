@@ -61,15 +61,33 @@ impl Builder {
         stride: usize,
         relu: bool,
     ) -> TensorId {
+        let window = self.same(input, kernel, stride);
+        self.conv_window(name, input, channels, window, relu)
+    }
+
+    /// Convolution of each channel with its own square kernel and SAME padding, batch norm, and
+    /// perhaps a ReLU.
+    pub fn depthwise(
+        &mut self,
+        name: &str,
+        input: TensorId,
+        kernel: usize,
+        stride: usize,
+        relu: bool,
+    ) -> TensorId {
+        let [height, width, channels] = self.shape(input);
+        let window = self.same(input, kernel, stride);
+        let conv = self.normed(window, channels, kernel * kernel, relu);
+        let shape = [extent(&window, 0, height), extent(&window, 1, width), channels];
+        self.push(name, Op::DepthwiseConv2d(conv), vec![input], shape)
+    }
+
+    /// A square window with SAME padding over a tensor.
+    fn same(&self, input: TensorId, kernel: usize, stride: usize) -> Window {
         let [height, width, _] = self.shape(input);
         let (top, bottom) = same_padding(height, kernel, stride);
         let (left, right) = same_padding(width, kernel, stride);
-        let window = Window {
-            kernel: [kernel, kernel],
-            stride: [stride, stride],
-            padding: [top, bottom, left, right],
-        };
-        self.conv_window(name, input, channels, window, relu)
+        Window { kernel: [kernel, kernel], stride: [stride, stride], padding: [top, bottom, left, right] }
     }
 
     /// Convolution over a given window, batch norm, and perhaps a ReLU.
@@ -83,7 +101,14 @@ impl Builder {
     ) -> TensorId {
         let [height, width, depth] = self.shape(input);
         let fan_in = window.kernel[0] * window.kernel[1] * depth;
-        let conv = Conv {
+        let conv = self.normed(window, channels, fan_in, relu);
+        let shape = [extent(&window, 0, height), extent(&window, 1, width), channels];
+        self.push(name, Op::Conv2d(conv), vec![input], shape)
+    }
+
+    /// A linear operation of `fan_in` weights per channel, with a batch norm.
+    fn normed(&mut self, window: Window, channels: usize, fan_in: usize, relu: bool) -> Conv {
+        Conv {
             window,
             weights: self.draw(channels * fan_in, (6.0 / fan_in as f32).sqrt()),
             bias: vec![0.0; channels],
@@ -96,9 +121,7 @@ impl Builder {
             }),
             relu,
             weight_bits: None,
-        };
-        let shape = [extent(&window, 0, height), extent(&window, 1, width), channels];
-        self.push(name, Op::Conv2d(conv), vec![input], shape)
+        }
     }
 
     /// Maximum over windows.

@@ -5,6 +5,7 @@
 
 mod blocks;
 pub mod imagenet;
+pub mod mobilenet;
 pub mod resnet;
 mod transfer;
 

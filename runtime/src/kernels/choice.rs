@@ -5,7 +5,7 @@
 //! cannot disagree. It is integer arithmetic over extents and compiles on every target.
 
 use crate::kernels::args::Window;
-use crate::kernels::{Family, armv7em, mve};
+use crate::kernels::{Family, armv7em, mve, portable};
 use crate::layout::{FilterShape, Layout, WeightBits};
 use crate::shape::{DType, Shape};
 
@@ -74,6 +74,7 @@ impl Family {
         match (self, kernel) {
             (Family::Armv7em, _) => armv7em::scratch::bytes(kernel, spec, step),
             (Family::Mve, _) => mve::scratch::bytes(kernel, spec, step),
+            (Family::Portable, Kernel::Direct) => (step == 0).then_some(portable::scratch::bytes(spec)),
             (_, Kernel::Direct) => (step == 0).then_some(0),
             (_, Kernel::Winograd) => None,
         }

@@ -11,6 +11,7 @@ mod choice;
 mod host;
 mod line;
 pub mod mve;
+pub mod portable;
 mod reference;
 mod ring;
 
@@ -24,6 +25,7 @@ pub use choice::{Kernel, LinearSpec};
 pub use host::Host;
 #[cfg(feature = "mve")]
 pub use mve::Mve;
+pub use portable::Portable;
 pub use reference::Reference;
 pub use ring::Ring;
 
@@ -32,7 +34,7 @@ pub use ring::Ring;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u16)]
 pub enum Family {
-    /// The reference kernels: any core.
+    /// Plain Rust: any core.
     Portable = 0,
     /// The simulator's kernels: weights unpacked in host memory.
     Host = 1,

@@ -6,8 +6,9 @@ use fourbit::kernels::{
     Add, Addend, Conv2d, ConvAdd, Epilogue, Family, Filter, Kernels, MatMul, Pool, Reference, Ring,
     TensorMut, TensorRef, Window,
 };
+use fourbit::layout::WeightBits;
 use fourbit::requant::{self, Rescale};
-use fourbit::shape::Shape;
+use fourbit::shape::{DType, Shape};
 
 /// What is wrong with the kernels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,12 @@ pub(crate) enum Bug {
     DirtyNibble,
     /// The clamp's upper end is not applied.
     NoUpperClamp,
+    /// A depthwise convolution of four channels at a time takes the second one's values for the third.
+    LaneOfNeighbour,
+    /// Of two channels whose sums share a word the second pays for a negative sum of the first.
+    BorrowIsKept,
+    /// The larger of two stored bytes is taken, whatever their sign.
+    MaximumOfBytes,
 }
 
 /// Plain loops with a bug.
@@ -74,14 +81,18 @@ impl Plain {
         out: &mut TensorMut<'_>,
         then: impl Fn(i32, &[u8], [usize; 3]) -> i32,
     ) {
-        self.each(rows, out, |before, y, x, output| {
-            let mut acc = epilogue.bias(output);
+        let sum = |start: i32, y: usize, x: usize, output: usize| {
+            let mut acc = start;
             for tap in 0..filter.shape.taps {
                 let (ky, kx) = (tap / window.kernel[1], tap % window.kernel[1]);
                 let row = window.source(0, y, ky, input.shape.height);
                 let column = window.source(1, x, kx, input.shape.width);
                 for i in 0..filter.shape.inputs {
-                    let channel = if depthwise { output } else { i };
+                    let channel = match self.0 {
+                        Bug::LaneOfNeighbour if depthwise && output % 4 == 2 => output - 1,
+                        _ if depthwise => output,
+                        _ => i,
+                    };
                     let value = match (row, column) {
                         (Some(row), Some(column)) => input.dtype.get(input.pixel(row, column), channel),
                         _ if self.0 == Bug::PaddingIsZero => 0,
@@ -90,6 +101,14 @@ impl Plain {
                     // Wraps only where the planted bug leaves the proven range.
                     acc = acc.wrapping_add((value - input.zero_point) * filter.get(output, tap, i));
                 }
+            }
+            acc
+        };
+        let packed = self.0 == Bug::BorrowIsKept && !depthwise && filter.bits == WeightBits::Four;
+        self.each(rows, out, |before, y, x, output| {
+            let mut acc = sum(epilogue.bias(output), y, x, output);
+            if packed && output % 2 == 1 && sum(0, y, x, output - 1) < 0 {
+                acc = acc.wrapping_sub(1);
             }
             let rescale = epilogue.rescale(output);
             let limit = 1i64 << (rescale.shift - 1);
@@ -192,6 +211,17 @@ impl Kernels for Plain {
     }
 
     fn max_pool2d(&mut self, op: &Pool<'_>, rows: Range<usize>, out: &mut TensorMut<'_>) {
+        if self.0 == Bug::MaximumOfBytes && op.input.dtype == DType::I8 {
+            let (input, window) = (op.input, op.window);
+            return self.each(rows, out, |_, y, x, channel| {
+                let taps = (0..window.kernel[0] * window.kernel[1]).filter_map(|tap| {
+                    let row = window.source(0, y, tap / window.kernel[1], input.shape.height)?;
+                    let column = window.source(1, x, tap % window.kernel[1], input.shape.width)?;
+                    input.pixel(row, column).get(channel).copied()
+                });
+                i32::from(taps.max().unwrap_or(0) as i8)
+            });
+        }
         Reference.max_pool2d(op, rows, out);
     }
 }

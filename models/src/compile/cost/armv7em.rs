@@ -2,11 +2,11 @@
 //!
 //! Fitted to counts of an emulated Cortex-M4, layer by layer.
 
-use fourbit::kernels::armv7em::scratch::{blocks, direct_pairs};
+use fourbit::kernels::armv7em::scratch::{Depthwise, blocks, direct_pairs};
 use fourbit::kernels::{Kernel, LinearSpec};
 use fourbit::layout::WeightBits;
 
-use super::portable;
+use super::{macs, outputs, portable};
 
 /// Per value of a residual add by itself.
 pub(super) const ADD: u64 = 22;
@@ -18,8 +18,13 @@ pub(super) const POOL: u64 = 5;
 /// With `scratch` bytes, `rows` rows at a time: what is prepared is prepared anew for each call.
 pub(super) fn linear(kernel: Kernel, scratch: usize, spec: &LinearSpec, rows: usize) -> u64 {
     let winograd = (kernel == Kernel::Winograd).then(|| winograd(scratch, spec, rows)).flatten();
-    let direct = if spec.depthwise { None } else { direct(scratch, spec, rows) };
-    winograd.or(direct).unwrap_or_else(|| portable::linear(spec))
+    let direct = if spec.depthwise { depthwise(scratch, spec, rows) } else { direct(scratch, spec, rows) };
+    winograd.or(direct).unwrap_or_else(|| reference(spec))
+}
+
+/// The reference, every value through its accessors.
+fn reference(spec: &LinearSpec) -> u64 {
+    38 * macs(spec) + 60 * outputs(spec)
 }
 
 /// Pairs of patches meet pairs of channels; `None` where the scratch does not suffice.
@@ -38,6 +43,17 @@ fn direct(scratch: usize, spec: &LinearSpec, rows: usize) -> Option<u64> {
     let gathers = patches * pairs.div_ceil(block as u64) * 2 * (values * 2 + pixel);
     let weights = calls * filter.outputs as u64 * (values * 3 + 100);
     Some(products + gathers + weights)
+}
+
+/// Columns of four channels; `None` where there is no form or the scratch does not suffice.
+fn depthwise(scratch: usize, spec: &LinearSpec, rows: usize) -> Option<u64> {
+    let shape = spec.output.0;
+    let form = Depthwise::new(&spec.window, spec.filter, spec.layout, shape.width)?;
+    let (height, groups) = (shape.height as u64, spec.filter.outputs as u64 / 4);
+    let calls = shape.height.div_ceil(rows.max(1)) as u64;
+    let blocks = groups.div_ceil(Some(form.groups_within(scratch) as u64).filter(|&groups| groups > 0)?);
+    let lines = groups * (62 * form.width as u64 + 16 * form.columns as u64 + 350) + blocks * 250;
+    Some(height * lines + calls * (700 * groups + 8 * form.columns as u64 + 500))
 }
 
 /// Pairs of tiles meet pairs of channels at 16 positions; filters are transformed as often as the

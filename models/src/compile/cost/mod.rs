@@ -20,7 +20,7 @@ pub(super) fn linear(
     rows: usize,
 ) -> u64 {
     match family {
-        Family::Portable | Family::Host => portable::linear(spec),
+        Family::Portable | Family::Host => portable::linear(scratch, spec, rows),
         Family::Armv7em => armv7em::linear(kernel, scratch, spec, rows),
         Family::Mve => mve::linear(scratch, spec, rows),
     }

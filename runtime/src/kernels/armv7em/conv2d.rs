@@ -65,9 +65,11 @@ fn run(
             let input = patch::Rows::new(op, y);
             let input = input.as_ref()?;
             for column in (0..shape.width).step_by(2) {
-                input.gather(column, bytes, x, 0);
-                if column + 1 < shape.width {
-                    input.gather(column + 1, bytes, x, 1);
+                if !input.gather_two(column, x) {
+                    input.gather(column, bytes, x, 0);
+                    if column + 1 < shape.width {
+                        input.gather(column + 1, bytes, x, 1);
+                    }
                 }
                 dot::with_each(x, scratch, sums);
                 let (_, pixels) = row.split_at_mut_checked(column * pixel)?;

@@ -111,6 +111,10 @@ mod tests {
     }
 
     #[test]
+    fn bytes_are_compared_one_by_one() {
+    }
+
+    #[test]
     fn lanes_do_not_carry() {
         assert_eq!(add16(0x0001_FFFF, 0x0001_0001), 0x0002_0000);
         assert_eq!(sub16(0x0000_0000, 0x0001_0001), 0xFFFF_FFFF);

@@ -4,7 +4,7 @@
 use core::ops::Range;
 
 use super::pool::Reduction;
-use super::{add, conv2d, pool, winograd};
+use super::{add, conv2d, depthwise, pool, winograd};
 use crate::kernels::args::{Add, Conv2d, ConvAdd, MatMul, Pool, TensorMut};
 use crate::kernels::{Family, Kernel, Kernels, Reference};
 
@@ -41,7 +41,9 @@ impl Kernels for Armv7em {
         scratch: &mut [u8],
         out: &mut TensorMut<'_>,
     ) {
-        Reference.depthwise_conv2d(op, rows, scratch, out);
+        if !depthwise::conv2d(op, rows.clone(), scratch, out) {
+            Reference.depthwise_conv2d(op, rows, scratch, out);
+        }
     }
 
     fn matmul(&mut self, op: &MatMul<'_>, scratch: &mut [u8], out: &mut TensorMut<'_>) {

@@ -78,6 +78,44 @@ pub(super) fn colours(rows: [&[u8; 9]; 3], plus: u32, to: &mut [u32], vector: us
     }
 }
 
+/// [`bytes`] for both vectors at once.
+#[inline(never)]
+pub(super) fn two(one: &[u8], two: &[u8], plus: u32, to: &mut [u32]) {
+    #[cfg(target_arch = "arm")]
+    {
+        let count = (one.len() / 4).min(two.len() / 4).min(to.len() / GROUP);
+        if count > 0 {
+            let end = one.get(..4 * count).unwrap_or_default().as_ptr_range();
+            // SAFETY: there is a word of both, and a group for each.
+            unsafe { arm::two(end.start, two.as_ptr(), to.as_mut_ptr(), plus, end.end) }
+        }
+    }
+    #[cfg(not(target_arch = "arm"))]
+    {
+        bytes(one, plus, to, 0);
+        bytes(two, plus, to, 1);
+    }
+}
+
+/// [`nibbles`] in two's complement for both vectors at once.
+#[inline(never)]
+pub(super) fn two_nibbles(one: &[u8], two: &[u8], to: &mut [u32]) {
+    #[cfg(target_arch = "arm")]
+    {
+        let count = (one.len() / 4).min(two.len() / 4).min(to.len() / (2 * GROUP));
+        if count > 0 {
+            let end = one.get(..4 * count).unwrap_or_default().as_ptr_range();
+            // SAFETY: there is a word of both, and two groups for each.
+            unsafe { arm::two_nibbles(end.start, two.as_ptr(), to.as_mut_ptr(), end.end) }
+        }
+    }
+    #[cfg(not(target_arch = "arm"))]
+    {
+        nibbles(one, SIGNED, to, 0);
+        nibbles(two, SIGNED, to, 1);
+    }
+}
+
 #[cfg(target_arch = "arm")]
 mod arm {
     use core::arch::naked_asm;
@@ -119,6 +157,79 @@ mod arm {
             pop {{r4-r6, pc}}
             .purgem group
             ",
+        )
+    }
+
+    /// # Safety
+    ///
+    /// `one..end` are one or more words, `two` as many, `to` names two groups for each.
+    #[unsafe(naked)]
+    pub(super) unsafe extern "C" fn two_nibbles(
+        one: *const u8,
+        two: *const u8,
+        to: *mut u32,
+        end: *const u8,
+    ) {
+        naked_asm!(
+            "push {{r4-r11, lr}}
+            mov r12, #0x000F000F
+            mov lr, #0x88888888
+            mov r11, #0x00080008
+            1:
+            ldr r4, [r0], #4
+            ldr r5, [r1], #4
+            eor r4, r4, lr
+            eor r5, r5, lr
+            .rept 2
+            and r6, r12, r4
+            and r7, r12, r4, lsr #8
+            and r8, r12, r5
+            and r9, r12, r5, lsr #8
+            ssub16 r6, r6, r11
+            ssub16 r7, r7, r11
+            ssub16 r8, r8, r11
+            ssub16 r9, r9, r11
+            pkhbt r10, r6, r7, lsl #16
+            pkhtb r6, r7, r6, asr #16
+            pkhbt r7, r8, r9, lsl #16
+            pkhtb r8, r9, r8, asr #16
+            strd r6, r8, [r2, #16]
+            strd r10, r7, [r2], #8
+            lsrs r4, r4, #4
+            lsrs r5, r5, #4
+            .endr
+            adds r2, r2, #16
+            cmp r0, r3
+            bne 1b
+            pop {{r4-r11, pc}}",
+        )
+    }
+
+    /// # Safety
+    ///
+    /// `one..end` are one or more words, `two` as many, `to` names a group for each.
+    #[unsafe(naked)]
+    pub(super) unsafe extern "C" fn two(
+        one: *const u8,
+        two: *const u8,
+        to: *mut u32,
+        plus: u32,
+        end: *const u8,
+    ) {
+        naked_asm!(
+            "push {{r4-r9, lr}}
+            ldr r12, [sp, #28]
+            1:
+            ldr r4, [r0], #4
+            ldr r5, [r1], #4
+            sxtab16 r6, r3, r4
+            sxtab16 r7, r3, r5
+            sxtab16 r8, r3, r4, ror #8
+            sxtab16 r9, r3, r5, ror #8
+            stm r2!, {{r6-r9}}
+            cmp r0, r12
+            bne 1b
+            pop {{r4-r9, pc}}",
         )
     }
 

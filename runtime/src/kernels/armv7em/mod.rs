@@ -16,6 +16,8 @@ mod channels;
 #[cfg(feature = "armv7em")]
 mod conv2d;
 #[cfg(feature = "armv7em")]
+mod depthwise;
+#[cfg(feature = "armv7em")]
 mod dot;
 #[cfg(feature = "armv7em")]
 mod dsp;

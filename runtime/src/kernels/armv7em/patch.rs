@@ -80,6 +80,22 @@ impl<'a> Rows<'a> {
         })
     }
 
+    /// Writes the pair `to` for output columns `x` and `x + 1` of a 1x1 window: the values of two whole
+    /// pixels; false, and nothing done, where it has no such form.
+    pub(super) fn gather_two(&self, x: usize, to: &mut [u32]) -> bool {
+        let (input, window, row) = (&self.op.input, &self.op.window, self.rows[0]);
+        let pixel = |x: usize| {
+            let column = (x * window.stride[1]).checked_sub(window.padding[2])?;
+            row.get(column * self.pixel..(column + 1) * self.pixel)
+        };
+        let suits = window.kernel == [1; 2] && input.dtype == DType::I8 && self.pixel.is_multiple_of(4);
+        match (pixel(x), pixel(x + 1)) {
+            (Some(one), Some(two)) if suits => lanes::two(one, two, self.zero, to),
+            _ => return false,
+        }
+        true
+    }
+
     /// Writes vector `vector` of the pair `to` for output column `x`: whole groups, the last one
     /// filled up with zeros. `bytes` has a byte per value of `to`'s vectors.
     #[inline(always)]

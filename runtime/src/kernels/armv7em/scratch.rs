@@ -20,7 +20,7 @@ pub fn bytes(kernel: Kernel, spec: &LinearSpec, step: usize) -> Option<usize> {
     let (filter, shape) = (spec.filter, spec.output.0);
     let pairs = filter.outputs.div_ceil(2);
     match kernel {
-        Kernel::Direct if spec.depthwise => (step == 0).then_some(0),
+        Kernel::Direct if spec.depthwise => depthwise_bytes(spec, step),
         Kernel::Direct => Some(direct_bytes(filter, pairs.div_ceil(*PARTS.get(step)?))),
         Kernel::Winograd if !spec.depthwise => {
             if !suits(&spec.window, filter, spec.bits, spec.layout, spec.input.1) {
@@ -37,6 +37,49 @@ pub fn bytes(kernel: Kernel, spec: &LinearSpec, step: usize) -> Option<usize> {
             Some(winograd_bytes(filter, Blocks { tiles, filters }))
         }
         Kernel::Winograd => None,
+    }
+}
+
+/// Channels that a depthwise convolution takes at once.
+pub(super) const GROUP: usize = 4;
+
+/// A depthwise convolution that has a form of its own; the others need no scratch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Depthwise {
+    /// Input columns that a row of outputs reads, those beside the image counted.
+    pub columns: usize,
+    /// Columns of the output.
+    pub width: usize,
+}
+
+impl Depthwise {
+    /// `None` for other windows than 3x3 at a horizontal stride of 1 or 2, for channels that are not whole
+    /// groups, and for other layouts than a row per tap.
+    pub fn new(window: &Window, filter: FilterShape, layout: Layout, width: usize) -> Option<Self> {
+        let stride = window.stride[1];
+        let three = window.kernel == [3, 3] && matches!(stride, 1 | 2);
+        let whole = filter.outputs.is_multiple_of(GROUP) && layout == Layout::TapMajor;
+        (three && whole && width > 0).then(|| Self { columns: (width - 1) * stride + 3, width })
+    }
+
+    /// Bytes of scratch for the constants of so many groups of channels at once.
+    pub const fn bytes(&self, groups: usize) -> usize {
+        // Sums and columns of a row; blocks of 34 words.
+        16 * self.width + 24 * self.columns + 136 * groups
+    }
+
+    /// Groups of channels whose constants so many bytes hold; 0 where it cannot run.
+    pub const fn groups_within(&self, bytes: usize) -> usize {
+        bytes.saturating_sub(self.bytes(0)) / 136
+    }
+}
+
+/// Bytes of scratch of a depthwise convolution, as [`bytes`].
+fn depthwise_bytes(spec: &LinearSpec, step: usize) -> Option<usize> {
+    let groups = spec.filter.outputs / GROUP;
+    match Depthwise::new(&spec.window, spec.filter, spec.layout, spec.output.0.width) {
+        Some(form) => Some(form.bytes(groups.div_ceil(*PARTS.get(step)?))),
+        None => (step == 0).then_some(0),
     }
 }
 
@@ -158,6 +201,11 @@ mod tests {
         }
         let strided = LinearSpec { window: Window { stride: [2; 2], ..spec.window }, ..spec };
         assert_eq!(bytes(Kernel::Winograd, &strided, 0), None);
-        assert_eq!(bytes(Kernel::Direct, &LinearSpec { depthwise: true, ..spec }, 0), Some(0));
+        let depthwise = LinearSpec { depthwise: true, layout: Layout::TapMajor, ..spec };
+        let steps = |spec: &LinearSpec| (0..).map_while(|step| bytes(Kernel::Direct, spec, step)).count();
+        // Eight sums, ten columns, four blocks.
+        assert_eq!((bytes(Kernel::Direct, &depthwise, 0), steps(&depthwise)), (Some(128 + 240 + 544), 12));
+        let odd = LinearSpec { filter: FilterShape { outputs: 15, ..spec.filter }, ..depthwise };
+        assert_eq!((bytes(Kernel::Direct, &odd, 0), steps(&odd)), (Some(0), 1));
     }
 }

@@ -7,8 +7,26 @@ use crate::layout::{Layout, WeightBits};
 /// Writes output channels `2 * pair` and the next: whole groups, the last one filled up with
 /// zeros, and zeros for a channel behind the last.
 pub(super) fn pair(filter: &Filter<'_>, pair: usize, to: &mut [u32]) {
-    row(filter, 2 * pair, to, 0);
-    row(filter, 2 * pair + 1, to, 1);
+    let values = filter.shape.taps * filter.shape.inputs;
+    let whole = match filter.bits {
+        WeightBits::Eight => values.is_multiple_of(4),
+        WeightBits::Four => values.is_multiple_of(8),
+    };
+    let bytes = filter.bits.row_bytes(values);
+    match filter
+        .data
+        .get(2 * pair * bytes..2 * (pair + 1) * bytes)
+        .and_then(|rows| rows.split_at_checked(bytes))
+    {
+        Some((one, two)) if whole && filter.layout == Layout::OutputMajor => match filter.bits {
+            WeightBits::Eight => lanes::two(one, two, 0, to),
+            WeightBits::Four => lanes::two_nibbles(one, two, to),
+        },
+        _ => {
+            row(filter, 2 * pair, to, 0);
+            row(filter, 2 * pair + 1, to, 1);
+        }
+    }
 }
 
 fn row(filter: &Filter<'_>, output: usize, to: &mut [u32], vector: usize) {
