@@ -19,19 +19,22 @@ pub const TERMS: [&str; COUNT] = [
     "winograd",
     "direct",
     "depthwise",
-    "weights of 8 bits",
+    "winograd, weights of 8 bits",
     "inputs of 4 bits",
     "stored values",
     "stored values of 4 bits",
-    "fused add",
+    "add fused with winograd",
+    "add fused with another",
+    "fused add of 4 bits",
     "add",
     "pool",
+    "pool to 4 bits",
     "calls",
 ];
-const COUNT: usize = 11;
+const COUNT: usize = 14;
 
 /// The coefficients of the estimates themselves.
-const PLAIN: Terms = [1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.5];
+const PLAIN: Terms = [1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.5];
 /// What a coefficient is held with to its plain value, where counts say nothing about it.
 const HOLD: f64 = 1e-5;
 
@@ -81,33 +84,48 @@ fn operation(artefact: &Artefact<'_>, plan: &Plan<'_>, family: Family, index: us
     let rows = if choice.rows == 0 { stored.shape.height } else { choice.rows.into() };
     let calls = stored.shape.height.div_ceil(rows.max(1));
     let values = stored.shape.elements();
+    let (winograd, narrow) = (choice.kernel == Kernel::Winograd, stored.dtype != DType::I8);
     let mut terms = [0.0; COUNT];
+    let mut term = |name: &str, value: f64| terms[place(name)] += value;
     if let Some(spec) = artefact.linear_spec(&record, output) {
         let Choice { kernel, scratch_bytes, .. } = choice;
         let work = cost::linear(family, (kernel, scratch_bytes as usize), &spec, rows) as f64;
-        let which = match kernel {
-            _ if spec.depthwise => 2,
-            Kernel::Winograd => 0,
-            _ => 1,
-        };
-        terms[which] = work;
-        terms[3] = if spec.bits == WeightBits::Eight { work } else { 0.0 };
-        terms[4] = if spec.input.1 == DType::I8 { 0.0 } else { work };
-        terms[5] = values as f64;
-        terms[6] = if stored.dtype == DType::I8 { 0.0 } else { values as f64 };
+        match (spec.depthwise, winograd) {
+            (true, _) => term("depthwise", work),
+            (false, true) => term("winograd", work),
+            (false, false) => term("direct", work),
+        }
+        if winograd && spec.bits == WeightBits::Eight {
+            term("winograd, weights of 8 bits", work);
+        }
+        if spec.input.1 != DType::I8 {
+            term("inputs of 4 bits", work);
+        }
+        term(if narrow { "stored values of 4 bits" } else { "stored values" }, values as f64);
     }
     if add.is_some() {
-        terms[7] = cost::add(family, values, true) as f64;
+        let name = match (narrow, winograd) {
+            (true, _) => "fused add of 4 bits",
+            (false, true) => "add fused with winograd",
+            (false, false) => "add fused with another",
+        };
+        term(name, cost::add(family, values, true) as f64);
     }
     match record.op {
-        Op::Add(_) => terms[8] = cost::add(family, values, false) as f64,
+        Op::Add(_) => term("add", cost::add(family, values, false) as f64),
         Op::AvgPool2d(window) | Op::MaxPool2d(window) => {
-            terms[9] = cost::pool(family, values * window.kernel[0] * window.kernel[1]) as f64;
+            let work = cost::pool(family, values * window.kernel[0] * window.kernel[1]) as f64;
+            term(if narrow { "pool to 4 bits" } else { "pool" }, work);
         }
         _ => {}
     }
-    terms[10] = calls as f64 * cost::CALL as f64;
+    term("calls", calls as f64 * cost::CALL as f64);
     Some(Operation { name: named, terms, calls })
+}
+
+/// Where a term lies.
+fn place(name: &str) -> usize {
+    TERMS.iter().position(|term| *term == name).expect("a name of the list")
 }
 
 impl Fit {
