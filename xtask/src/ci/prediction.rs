@@ -1,7 +1,7 @@
 //! Whether the simulator predicts a board's instructions for networks that it was not fitted on.
 
 use anyhow::{Context, ensure};
-use fourbit_models::compile::compile;
+use fourbit_models::compile::compile_within;
 use fourbit_models::graph::Graph;
 use fourbit_models::nets::resnet::ResNet;
 use fourbit_models::quantize::{QuantizeError, quantize};
@@ -16,6 +16,8 @@ use crate::{eval, fit, paths};
 
 /// What the prediction may be off by.
 const TOLERANCE: f64 = 0.10;
+/// Bytes of arena that the networks are planned for.
+const ARENA_BYTES: usize = 64_000;
 /// The board of which it is asked.
 const BOARD: &str = "mps2-an386";
 /// Networks of random weights; none of them is among those that the cost model is fitted on.
@@ -49,6 +51,7 @@ pub(super) fn check() -> anyhow::Result<Tally> {
 fn compiled(name: &str, graph: Graph) -> anyhow::Result<Model> {
     let graph = quantize(&graph)?;
     let path = paths::out(None, "predicted").join(format!("{name}.fourbit"));
-    paths::write(&path, &compile(&graph, &graph.labels, "random weights")?)?;
+    let file = compile_within(&graph, &graph.labels, "random weights", Some(ARENA_BYTES))?;
+    paths::write(&path, &file)?;
     Model::read(&path)
 }
