@@ -194,7 +194,10 @@ fn show(report: &Report) -> anyhow::Result<()> {
     if let Some(estimate) = &report.estimated_cycles {
         println!("\n{}", estimated(estimate));
     }
-    println!("\n{}", ops(report));
+    println!(
+        "\n{}",
+        report.estimated_cycles.as_ref().map_or_else(|| ops(report), |cycles| priced(report, cycles))
+    );
     if let Some(milliseconds) = report.milliseconds {
         println!("\n{milliseconds:.3} ms an image on one thread, median of {RUNS}");
     }
@@ -291,6 +294,21 @@ pub(crate) fn ops(report: &Report) -> Table {
         table.row([&op.name, &count.map_or("-".to_owned(), thousands), &share]);
     }
     table.align(1..3, CellAlignment::Right);
+    table
+}
+
+/// Instructions of each operation and its estimated cycles.
+fn priced(report: &Report, estimate: &Estimate) -> Table {
+    let mut table =
+        Table::new(["op", "instructions", "share", "M4 cycles, estimated", "M7 cycles, estimated"]);
+    let total = report.instructions.unwrap_or(0).max(1) as f64;
+    for (op, cycles) in report.ops.iter().zip(&estimate.ops) {
+        let count = op.instructions.unwrap_or(0);
+        let share = format!("{:.1} %", 100.0 * count as f64 / total);
+        let [count, m4, m7] = [count, cycles.cortex_m4, cycles.cortex_m7].map(thousands);
+        table.row([&op.name, &count, &share, &m4, &m7]);
+    }
+    table.align(1..5, CellAlignment::Right);
     table
 }
 

@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn steps_are_round() {
-        assert_eq!([1, 6, 7, 65, 9_654_000].map(step), [1, 1, 2, 20, 2_000_000]);
+        assert_eq!([1, 6, 7, 65, 75, 9_654_000].map(step), [1, 1, 2, 10, 20, 2_000_000]);
     }
 
     #[test]
