@@ -18,6 +18,7 @@ use super::cost;
 pub const TERMS: [&str; COUNT] = [
     "winograd",
     "direct",
+    "positions, direct",
     "depthwise",
     "winograd, weights of 8 bits",
     "inputs of 4 bits",
@@ -31,10 +32,10 @@ pub const TERMS: [&str; COUNT] = [
     "pool to 4 bits",
     "calls",
 ];
-const COUNT: usize = 14;
+const COUNT: usize = 15;
 
 /// The coefficients of the estimates themselves.
-const PLAIN: Terms = [1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.5];
+const PLAIN: Terms = [1.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.5];
 /// What a coefficient is held with to its plain value, where counts say nothing about it.
 const HOLD: f64 = 1e-5;
 
@@ -93,7 +94,10 @@ fn operation(artefact: &Artefact<'_>, plan: &Plan<'_>, family: Family, index: us
         match (spec.depthwise, winograd) {
             (true, _) => term("depthwise", work),
             (false, true) => term("winograd", work),
-            (false, false) => term("direct", work),
+            (false, false) => {
+                term("direct", work);
+                term("positions, direct", (stored.shape.height * stored.shape.width) as f64);
+            }
         }
         if winograd && spec.bits == WeightBits::Eight {
             term("winograd, weights of 8 bits", work);
@@ -205,8 +209,8 @@ mod tests {
                 let mut terms: Terms = std::array::from_fn(|term| {
                     f64::from((sample * 37 + term as u32 * 101 + sample * sample * 7) % 89)
                 });
-                // Nothing is said of the third.
-                terms[2] = 0.0;
+                // Nothing is said of the fourth.
+                terms[3] = 0.0;
                 let count =
                     terms.iter().zip(truth).map(|(term, coefficient)| term * coefficient).sum::<f64>();
                 (terms, count.max(1.0))
@@ -214,7 +218,7 @@ mod tests {
             .collect();
         let fit = Fit::fitted(&operations, &[(10, 5000.0), (30, 15_000.0)]);
         for (term, (found, truth)) in fit.coefficients.iter().zip(truth).enumerate() {
-            let expected = if term == 2 { PLAIN[2] } else { truth };
+            let expected = if term == 3 { PLAIN[3] } else { truth };
             assert!((found - expected).abs() < 0.01, "{}: {found}, not {expected}", TERMS[term]);
         }
         assert!((fit.between - 500.0).abs() < 1e-9);
