@@ -4,6 +4,8 @@
 //! int8 logits that every board gives. The reference kernels can be asked for instead of the
 //! fast ones, and a trace tells the first operation in which two runs differ.
 
+use std::time::Instant;
+
 use fourbit::kernels::{Family, Host, Kernels, Reference, TensorRef};
 use fourbit::{Artefact, Event, Observer, Session, SessionError, crc32};
 use rayon::prelude::*;
@@ -121,6 +123,17 @@ impl<'a> Simulator<'a> {
         };
         parts.try_for_each(run).map_err(SimulateError::Session)?;
         Ok(logits)
+    }
+
+    /// Seconds that each of `runs` runs of one image takes on this thread, after one that warms it up.
+    pub fn seconds(&self, image: &[i8], runs: usize) -> Result<Vec<f64>, SimulateError> {
+        let classes = usize::from(self.artefact.header().logits);
+        let (mut logits, mut starts) = (vec![0; (runs + 1) * classes], Vec::new());
+        let pairs = std::iter::repeat(image).zip(logits.chunks_exact_mut(classes));
+        let pairs = pairs.inspect(|_| starts.push(Instant::now()));
+        self.run_all(self.family(), pairs, &mut ()).map_err(SimulateError::Session)?;
+        starts.push(Instant::now());
+        Ok(starts.windows(2).skip(1).map(|pair| (pair[1] - pair[0]).as_secs_f64()).collect())
     }
 
     /// The output of every operation for one image.

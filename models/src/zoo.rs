@@ -16,8 +16,13 @@ use crate::scheme::Setting;
 
 /// ResNet-8 of MLPerf Tiny, 32x32 RGB, 10 logits.
 pub fn resnet8(seed: u64, setting: Setting) -> Result<Graph, QuantizeError> {
+    resnet(ResNet { blocks: 1, width: 1.0 }, seed, setting)
+}
+
+/// A ResNet for 32x32 RGB of any depth and width, 10 logits.
+pub fn resnet(net: ResNet, seed: u64, setting: Setting) -> Result<Graph, QuantizeError> {
     let labels = (0..10).map(|class| format!("class{class}")).collect();
-    quantizable(ResNet { blocks: 1, width: 1.0 }.graph(labels, seed), setting, seed)
+    quantizable(net.graph(labels, seed), setting, seed)
 }
 
 /// ResNet-18 for square images of so many pixels a side (224), 1000 logits.

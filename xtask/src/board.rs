@@ -13,16 +13,19 @@ use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 use serde::Deserialize;
 
+use crate::elf::Flash;
 use crate::failure::bad_input;
 use crate::model::Model;
-use crate::runner::{Probe, Runner};
-use crate::{elf, paths};
+use crate::paths;
+use crate::runner::{Firmware, Probe, Runner};
 
 /// What `boards/NAME/board.toml` says; the board's build script reads the rest of it.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Board {
     /// The folder's name.
     pub(crate) name: String,
+    /// What Arm calls it.
+    pub(crate) core: String,
     kernels: Kernels,
     pub(crate) memory: BTreeMap<String, Region>,
     #[serde(flatten)]
@@ -73,7 +76,7 @@ pub(crate) struct Bench {
     /// High-water mark.
     pub(crate) stack_bytes: usize,
     /// Of the classifier beside the artefact.
-    pub(crate) code_bytes: usize,
+    pub(crate) flash: Flash,
     /// For the image of noise that was measured.
     pub(crate) logits: Vec<i8>,
 }
@@ -208,7 +211,7 @@ impl Board {
     /// What one image costs.
     pub(crate) fn bench(&self, model: &Model) -> anyhow::Result<Bench> {
         let classifier = self.firmware(Program::Classifier, Some(model))?;
-        let mut bench = Bench { code_bytes: elf::code_bytes(&classifier.elf)?, ..Bench::default() };
+        let mut bench = Bench { flash: Flash::read(&classifier.elf)?, ..Bench::default() };
         let firmware = self.firmware(Program::Bench, Some(model))?;
         self.runner.run(&firmware, &[], true, |line| match line {
             Line::Total { count } => bench.count = count,
@@ -225,6 +228,11 @@ impl Board {
         })?;
         ensure!(bench.count > 0 && !bench.ops.is_empty(), "{} counted nothing", self.name);
         Ok(bench)
+    }
+
+    /// Runs a firmware with its emulator's log of executed instructions, line by line.
+    pub(crate) fn trace(&self, firmware: &Firmware, see: impl FnMut(&[u8])) -> anyhow::Result<()> {
+        self.runner.trace(firmware, see)
     }
 
     /// Runs the suites of the board's kernels: each with its number of cases.

@@ -10,11 +10,13 @@ mod board;
 mod card;
 mod ci;
 mod compile;
+mod cycles;
 mod describe;
 mod elf;
 mod eval;
 mod failure;
 mod firmware;
+mod fit;
 mod flash;
 mod image_file;
 mod import;
@@ -24,6 +26,7 @@ mod layout;
 mod model;
 mod network;
 mod paths;
+mod peers;
 mod picture;
 mod place;
 mod post_training;
@@ -70,6 +73,7 @@ enum Command {
     Eval(eval::Eval),
     Run(run::Run),
     Bench(bench::Bench),
+    Fit(fit::Fit),
     Flash(flash::Flash),
     Inspect(inspect::Inspect),
     Setup(setup::Setup),
@@ -83,6 +87,7 @@ fn main() -> ExitCode {
         Command::Quantize(command) => command.run(cli.json),
         Command::Compile(command) => done(command.run(cli.json)),
         Command::Bench(command) => done(command.run(cli.json)),
+        Command::Fit(command) => done(command.run(cli.json)),
         Command::Flash(command) => done(command.run(cli.json)),
         Command::Train(command) => done(command.run(cli.json)),
         Command::Import(command) => done(command.run(cli.json)),

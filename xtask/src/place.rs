@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::agree;
 use crate::board::{Board, OpBench};
+use crate::elf::Flash;
 use crate::model::Model;
 
 /// What a model needs and takes. Bytes; none where nothing measures them.
@@ -16,6 +17,9 @@ pub(crate) struct Cost {
     pub(crate) artefact_bytes: usize,
     /// Everything else of the classifier in flash.
     pub(crate) code_bytes: Option<usize>,
+    /// What that is.
+    #[serde(skip)]
+    pub(crate) flash: Option<Flash>,
     /// Activations.
     pub(crate) arena_bytes: usize,
     /// High-water mark.
@@ -82,7 +86,8 @@ impl Place {
                 let (instructions, cycles) = counted(bench.count);
                 let cost = Cost {
                     artefact_bytes,
-                    code_bytes: Some(bench.code_bytes),
+                    code_bytes: Some(bench.flash.bytes()),
+                    flash: Some(bench.flash),
                     arena_bytes: bench.arena_bytes,
                     stack_bytes: Some(bench.stack_bytes),
                     instructions,

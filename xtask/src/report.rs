@@ -95,7 +95,7 @@ pub(crate) fn table(report: &Report) -> Table {
 
 /// Rows of what a model needs and takes.
 pub(crate) fn costs(cost: &Cost) -> [(&'static str, String); 3] {
-    let Cost { artefact_bytes, code_bytes, arena_bytes, stack_bytes, instructions, cycles } = *cost;
+    let Cost { artefact_bytes, code_bytes, arena_bytes, stack_bytes, instructions, cycles, .. } = *cost;
     let time = match cycles {
         Some(cycles) => ("cycles per image", thousands(cycles)),
         None => ("instructions per image", instructions.map_or("not counted".to_owned(), thousands)),

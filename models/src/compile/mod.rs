@@ -20,6 +20,7 @@ mod emit;
 mod order;
 mod pack;
 mod plan;
+pub mod predict;
 mod read;
 mod target;
 

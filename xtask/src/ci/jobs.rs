@@ -7,7 +7,7 @@ use fourbit_models::dataset::{Kind, Split};
 use fourbit_models::scheme::Setting;
 use fourbit_models::simulate;
 
-use super::{Context, Tally, flash};
+use super::{Context, Tally, flash, prediction};
 use crate::board::Board;
 use crate::failure::Missing;
 use crate::model::Model;
@@ -266,6 +266,7 @@ fn budgets(context: &Context) -> anyhow::Result<Tally> {
             tally += Tally::one(check());
         }
     }
+    tally += prediction::check()?;
     Ok(tally)
 }
 

@@ -6,6 +6,7 @@
 
 mod flash;
 mod jobs;
+mod prediction;
 mod tally;
 
 use std::time::Instant;

@@ -3,6 +3,7 @@
 mod arena;
 mod curves;
 mod evaluation;
+mod layers;
 
 use std::io::Cursor;
 use std::sync::Once;
@@ -17,6 +18,7 @@ use plotters::style::{FontStyle, register_font};
 pub(crate) use arena::arena;
 pub(crate) use curves::curves;
 pub(crate) use evaluation::{Evaluation, Sample, evaluation};
+pub(crate) use layers::{Bars, layers};
 
 /// A drawing surface in memory.
 type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;

@@ -13,7 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use fourbit_tests::report::Line;
 use serde::Deserialize;
 use tempfile::TempDir;
@@ -74,6 +74,14 @@ impl Runner {
         };
         command.current_dir(firmware.folder.path());
         follow::follow(command, decoder, input, SILENCE, see).with_context(|| firmware.name.clone())
+    }
+
+    /// Runs a firmware to its end in an emulator that logs what it executes; `see` gets each line.
+    pub(crate) fn trace(&self, firmware: &Firmware, see: impl FnMut(&[u8])) -> anyhow::Result<()> {
+        match self {
+            Self::Qemu(emulator) => emulator.trace(&firmware.elf, see).with_context(|| firmware.name.clone()),
+            Self::Probe(_) => bail!("{}: a chip does not log what it executes", firmware.name),
+        }
     }
 
     /// The emulator, where it is one.

@@ -1,8 +1,10 @@
 //! The emulator: `qemu-system-arm` with semihosting and nothing else.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
+use anyhow::{Context, ensure};
 use serde::Deserialize;
 
 /// The emulator's flags beside the machine: semihosting and nothing else.
@@ -10,6 +12,9 @@ const FLAGS: &[&str] =
     &["-nographic", "-monitor", "none", "-serial", "none", "-semihosting-config", "enable=on,target=native"];
 /// An instruction takes a nanosecond of the emulated time: timers count instructions.
 const COUNTING: &[&str] = &["-icount", "shift=0"];
+/// Lists each block when it is translated, names it each time that it runs, and writes that to stdout,
+/// where semihosting writes nothing.
+const LOGGING: &[&str] = &["-d", "in_asm,exec,nochain", "-D", "/dev/stdout"];
 
 /// How a board is emulated, as `board.toml` says.
 #[derive(Clone, Debug, Deserialize)]
@@ -35,5 +40,21 @@ impl Emulator {
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).arg(elf);
         command
+    }
+
+    /// Runs a firmware, counting; `see` gets each line of the log of what it executes.
+    pub(super) fn trace(&self, elf: &Path, mut see: impl FnMut(&[u8])) -> anyhow::Result<()> {
+        let mut command = self.command(elf, true);
+        command.args(LOGGING).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut emulator = command.spawn().context("cannot start the emulator")?;
+        let log = emulator.stdout.take().context("the emulator has no stdout")?;
+        let (mut log, mut line) = (BufReader::with_capacity(1 << 16, log), Vec::new());
+        while log.read_until(b'\n', &mut line)? > 0 {
+            see(&line);
+            line.clear();
+        }
+        let status = emulator.wait().context("cannot wait for the emulator")?;
+        ensure!(status.success(), "ended with {status} while it was logged");
+        Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use core::ops::Range;
 
 use crate::kernels::args::{Epilogue, TensorMut};
+use crate::kernels::host::finish::{self, CHANNELS, Finish};
 use crate::kernels::host::patch::Source;
 use crate::kernels::host::tile::{PATCHES, ROWS, Tile};
 use crate::requant::Rescale;
@@ -63,6 +64,7 @@ pub(super) fn run(
         return;
     };
     let row_bytes = dtype.row_bytes(shape.channels).max(1);
+    let four = finish::fastest();
     for y in rows {
         for (pair, bytes) in out.row(y).chunks_mut(PIXELS * row_bytes).enumerate() {
             bytes.fill(0);
@@ -74,7 +76,7 @@ pub(super) fn run(
             let mut pixels = [pixels.next(), pixels.next()];
             kernel.accumulate([first, second], shape.channels, |patch, channel, sums| {
                 if let Some(Some(pixel)) = pixels.get_mut(patch) {
-                    finish(kernel.epilogue(), dtype, zero_point, pixel, channel, sums);
+                    finish(four, kernel.epilogue(), dtype, zero_point, pixel, channel, sums);
                 }
             });
         }
@@ -84,13 +86,23 @@ pub(super) fn run(
 /// Bias, rescale, zero point and clamp of the sums from channel `first` on, into a row of outputs.
 #[inline(always)]
 fn finish(
+    four: Finish,
     epilogue: &Epilogue<'_>,
     dtype: DType,
     zero_point: i32,
     row: &mut [u8],
-    first: usize,
-    sums: &[i32],
+    mut first: usize,
+    mut sums: &[i32],
 ) {
+    if dtype.bits() == 8 {
+        while let Some((&now, rest)) = sums.split_first_chunk::<CHANNELS>()
+            && let Some(to) = row.get_mut(first..).and_then(|row| row.first_chunk_mut())
+            && let Some(values) = four(epilogue, zero_point, first, now)
+        {
+            *to = values;
+            (first, sums) = (first + CHANNELS, rest);
+        }
+    }
     let (bias, multiplier) = (words(epilogue.bias, first), words(epilogue.multiplier, first));
     let shift = epilogue.shift.get(first..).unwrap_or(&[]);
     let (min, max) = (i32::from(epilogue.min), i32::from(epilogue.max));

@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 mod add;
+mod finish;
 mod linear;
 mod patch;
 mod tile;
