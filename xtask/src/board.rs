@@ -24,6 +24,7 @@ pub(crate) struct Board {
     /// The folder's name.
     pub(crate) name: String,
     kernels: Kernels,
+    pub(crate) clock_hz: u64,
     pub(crate) memory: BTreeMap<String, Region>,
     #[serde(flatten)]
     runner: Runner,

@@ -8,6 +8,7 @@ mod agree;
 mod bench;
 mod board;
 mod card;
+mod choose;
 mod ci;
 mod compile;
 mod describe;
@@ -23,6 +24,7 @@ mod layers;
 mod layout;
 mod model;
 mod network;
+mod pareto;
 mod paths;
 mod picture;
 mod place;
@@ -67,6 +69,8 @@ enum Command {
     Train(train::Train),
     Import(import::Import),
     Compile(compile::Compile),
+    Pareto(pareto::Pareto),
+    Choose(choose::Choose),
     Eval(eval::Eval),
     Run(run::Run),
     Bench(bench::Bench),
@@ -81,6 +85,8 @@ fn main() -> ExitCode {
     let done = |result: anyhow::Result<()>| result.map(|()| true);
     let result = match cli.command {
         Command::Quantize(command) => command.run(cli.json),
+        Command::Pareto(command) => command.run(cli.json),
+        Command::Choose(command) => command.run(cli.json),
         Command::Compile(command) => done(command.run(cli.json)),
         Command::Bench(command) => done(command.run(cli.json)),
         Command::Flash(command) => done(command.run(cli.json)),
