@@ -97,7 +97,7 @@ fn verdict(report: &Report, cost: Cost, other: Group) -> Option<String> {
              both cover."
         ),
         Some((from, to)) => format!(
-            "<span class=\"bad\">{words}: between {} and {} the best 4-bit curve is below the {other} curve, by up \
+            "<span class=\"bad\">{words}: in places between {} and {} the best 4-bit curve is below the {other} curve, by up \
              to {:.2} points</span> (both cover {low} to {high}).",
             count(from),
             count(to),

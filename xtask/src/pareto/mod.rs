@@ -19,7 +19,7 @@ use std::str::FromStr;
 use clap::{Args, Subcommand};
 use comfy_table::CellAlignment;
 
-use crate::failure::{OrBadInput, bad_input};
+use crate::failure::OrBadInput;
 use crate::place::Place;
 use crate::table::{Table, percent, thousands};
 use crate::{paths, setup, train};

@@ -2,6 +2,7 @@
 
 use plotters::prelude::*;
 
+use super::scatter::linear_ticks;
 use super::{FAINT, INK, Picture, RULE, Surface, Type, drawn, png, svg, text, upwards};
 
 const SIZE: (u32, u32) = (1200, 760);
@@ -57,8 +58,7 @@ fn draw<B: DrawingBackend>(
         LEFT + (2 * setting as i32 + 1) * (RIGHT - LEFT) / (2 * settings.len().max(1) as i32)
     };
     let y = |gap: f64| BOTTOM - ((gap - low) / (high - low) * f64::from(BOTTOM - TOP)).round() as i32;
-    for part in 0..=5 {
-        let gap = low + (high - low) * f64::from(part) / 5.0;
+    for gap in linear_ticks((low, high)) {
         area.draw(&PathElement::new([(LEFT, y(gap)), (RIGHT, y(gap))], RULE)).map_err(drawn)?;
         let points = format!("{:.1}", gap * 100.0);
         text(area, &points, (LEFT - 12, y(gap)), Type::new(16).right().color(FAINT))?;

@@ -214,7 +214,7 @@ fn labels<B: DrawingBackend>(area: &Surface<B>, axes: &Axes, series: &[Series]) 
 }
 
 /// Values a round distance apart, 4 to 10 of them.
-fn linear_ticks((low, high): (f64, f64)) -> Vec<f64> {
+pub(super) fn linear_ticks((low, high): (f64, f64)) -> Vec<f64> {
     let steps = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2];
     let step = steps.into_iter().find(|step| (high - low) / step <= 10.0).unwrap_or(0.2);
     ((low / step).ceil() as i64..=(high / step).floor() as i64).map(|index| index as f64 * step).collect()
