@@ -18,6 +18,7 @@ pub mod import;
 pub mod linear;
 pub mod metrics;
 pub mod nets;
+pub mod pareto;
 pub mod ptq;
 #[cfg(feature = "train")]
 pub mod qat;

@@ -27,6 +27,7 @@ pub(crate) struct Board {
     /// What Arm calls it.
     pub(crate) core: String,
     kernels: Kernels,
+    pub(crate) clock_hz: u64,
     pub(crate) memory: BTreeMap<String, Region>,
     #[serde(flatten)]
     runner: Runner,

@@ -8,6 +8,7 @@ mod agree;
 mod bench;
 mod board;
 mod card;
+mod choose;
 mod ci;
 mod compile;
 mod cycles;
@@ -25,6 +26,7 @@ mod layers;
 mod layout;
 mod model;
 mod network;
+mod pareto;
 mod paths;
 mod peers;
 mod picture;
@@ -70,6 +72,8 @@ enum Command {
     Train(train::Train),
     Import(import::Import),
     Compile(compile::Compile),
+    Pareto(pareto::Pareto),
+    Choose(choose::Choose),
     Eval(eval::Eval),
     Run(run::Run),
     Bench(bench::Bench),
@@ -85,6 +89,8 @@ fn main() -> ExitCode {
     let done = |result: anyhow::Result<()>| result.map(|()| true);
     let result = match cli.command {
         Command::Quantize(command) => command.run(cli.json),
+        Command::Pareto(command) => command.run(cli.json),
+        Command::Choose(command) => command.run(cli.json),
         Command::Compile(command) => done(command.run(cli.json)),
         Command::Bench(command) => done(command.run(cli.json)),
         Command::Fit(command) => done(command.run(cli.json)),

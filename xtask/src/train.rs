@@ -101,7 +101,7 @@ impl Train {
 }
 
 /// A configuration by path or by name.
-fn config(name: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn config(name: &str) -> anyhow::Result<PathBuf> {
     let path = PathBuf::from(name);
     let committed = paths::configs().join(format!("{}.toml", name.trim_end_matches(".toml")));
     let found = [path, committed].into_iter().find(|path| path.is_file());

@@ -120,8 +120,7 @@ impl Runs<'_> {
         enough(&config, self.data)?;
         let named = config.init.as_ref().map(|init| paths::root().join(init));
         let init = init.or(named.as_deref());
-        let run = paths::runs(options.runs.as_deref())
-            .join(format!("{name}-{}", digest(&config, &self.data.checksum, init)?));
+        let run = folder(&name, &config, &self.data.checksum, init, options)?;
         train::start(&path, &run, init, options)?;
         let seconds = train::metrics(&run)?.get("seconds").and_then(serde_json::Value::as_f64);
         self.seconds += seconds.unwrap_or(0.0);
@@ -130,8 +129,19 @@ impl Runs<'_> {
     }
 }
 
+/// The folder of a run, by its recipe, the data's checksum and the graph that it starts from.
+pub(crate) fn folder(
+    name: &str,
+    config: &Config,
+    data: &str,
+    init: Option<&Path>,
+    options: &Options,
+) -> anyhow::Result<PathBuf> {
+    Ok(paths::runs(options.runs.as_deref()).join(format!("{name}-{}", digest(config, data, init)?)))
+}
+
 /// Refuses a data set that does not fill one batch.
-fn enough(config: &Config, data: &Dataset) -> anyhow::Result<()> {
+pub(crate) fn enough(config: &Config, data: &Dataset) -> anyhow::Result<()> {
     let held_out = if config.split == Split::All { data.held_out.len() } else { 0 };
     let (images, batch, name) = (data.train.len() + held_out, config.batch, &data.name);
     if images < batch {

@@ -169,6 +169,22 @@ fn folders_of_images() {
 }
 
 #[test]
+fn choices_without_a_table_or_a_board() {
+    let folder = Folder::new();
+    let table = folder.write("t.csv", b"name,accuracy\n");
+    let choose = |args: &[&str]| refused(&[&["choose"], args].concat());
+    let said = choose(&["--frontier", &table, "--board", "mps2-an386"]);
+    assert!(said.contains("line 1: this is no table of `cargo xtask pareto`"), "{said}");
+    assert!(choose(&["--frontier", &table, "--board", "mps9"]).starts_with("no board mps9: the boards are "));
+    assert!(
+        choose(&["--frontier", "no-such.csv", "--board", "mps2-an386"])
+            .starts_with("cannot read no-such.csv")
+    );
+    let said = choose(&["--frontier", &table, "--board", "mps2-an386", "--max-latency", "50"]);
+    assert!(said.contains("give a time as 50ms, 1.5s or 800us"), "{said}");
+}
+
+#[test]
 fn a_result_is_not_overwritten_by_a_command_that_fails() {
     let folder = Folder::new();
     let kept = folder.write("net.fourbit", b"what was there");
@@ -180,7 +196,9 @@ fn a_result_is_not_overwritten_by_a_command_that_fails() {
 
 #[test]
 fn every_command_explains_itself_with_an_example() {
-    for command in ["quantize", "train", "compile", "eval", "run", "bench", "inspect", "setup", "ci"] {
+    for command in
+        ["quantize", "train", "compile", "pareto", "choose", "eval", "run", "bench", "inspect", "setup", "ci"]
+    {
         let output = xtask(&[command, "--help"]);
         let said = String::from_utf8(output.stdout).expect("UTF-8");
         assert!(output.status.success(), "{command}");

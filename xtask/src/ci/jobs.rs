@@ -7,7 +7,7 @@ use fourbit_models::dataset::{Kind, Split};
 use fourbit_models::scheme::Setting;
 use fourbit_models::simulate;
 
-use super::{Context, Tally, flash, prediction};
+use super::{Context, Tally, flash, pareto, prediction};
 use crate::board::Board;
 use crate::failure::Missing;
 use crate::model::Model;
@@ -56,6 +56,7 @@ pub(crate) const JOBS: &[Job] = &[
         about: "the whole path from images to a board, and its accuracies",
         run: quantize,
     },
+    Job { name: "pareto", about: "a sweep over width and bits, resumed and merged", run: pareto::job },
     Job {
         name: "budgets",
         about: "instructions, RAM and flash are those of the committed snapshots",

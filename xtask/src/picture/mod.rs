@@ -1,9 +1,11 @@
-//! Pictures: PNG files drawn with `plotters` and the licensed font in the tree.
+//! Pictures: PNG and SVG files drawn with `plotters` and the licensed font in the tree.
 
 mod arena;
 mod curves;
 mod evaluation;
+mod gap;
 mod layers;
+mod scatter;
 
 use std::io::Cursor;
 use std::sync::Once;
@@ -19,9 +21,20 @@ pub(crate) use arena::arena;
 pub(crate) use curves::curves;
 pub(crate) use evaluation::{Evaluation, Sample, evaluation};
 pub(crate) use layers::{Bars, layers};
+pub(crate) use gap::{Column, gap};
+pub(crate) use scatter::{Dot, Scatter, Series, Shape, scatter};
 
-/// A drawing surface in memory.
-type Area<'a> = DrawingArea<BitMapBackend<'a>, Shift>;
+/// A drawing surface.
+type Surface<B> = DrawingArea<B, Shift>;
+/// One of pixels in memory.
+type Area<'a> = Surface<BitMapBackend<'a>>;
+
+/// A picture as pixels and as shapes.
+#[derive(Debug)]
+pub(crate) struct Picture {
+    pub(crate) png: Vec<u8>,
+    pub(crate) svg: String,
+}
 
 const FONT: &str = "Open Sans";
 const INK: RGBColor = RGBColor(33, 37, 41);
@@ -37,11 +50,7 @@ fn png(
     (width, height): (u32, u32),
     draw: impl FnOnce(&Area<'_>) -> anyhow::Result<()>,
 ) -> anyhow::Result<Vec<u8>> {
-    FONTS.call_once(|| {
-        // A font that cannot be read shows in the first text drawn.
-        let _ = register_font(FONT, FontStyle::Normal, include_bytes!("../../assets/OpenSans-Regular.ttf"));
-        let _ = register_font(FONT, FontStyle::Bold, include_bytes!("../../assets/OpenSans-Bold.ttf"));
-    });
+    fonts();
     let mut buffer = vec![255; (width * height * 3) as usize];
     {
         let area = BitMapBackend::with_buffer(&mut buffer, (width, height)).into_drawing_area();
@@ -52,6 +61,32 @@ fn png(
     let mut png = Cursor::new(Vec::new());
     image.write_to(&mut png, ImageFormat::Png)?;
     Ok(png.into_inner())
+}
+
+/// Draws a picture of this size on white and gives it as SVG.
+fn svg(
+    size: (u32, u32),
+    draw: impl FnOnce(&Surface<SVGBackend<'_>>) -> anyhow::Result<()>,
+) -> anyhow::Result<String> {
+    fonts();
+    let mut text = String::new();
+    {
+        let area = SVGBackend::with_string(&mut text, size).into_drawing_area();
+        area.fill(&WHITE).map_err(drawn)?;
+        draw(&area)?;
+        area.present().map_err(drawn)?;
+    }
+    // Where the font is missing, another one without serifs takes its place.
+    Ok(text.replace(&format!("\"{FONT}\""), &format!("\"{FONT}, Arial, Helvetica, sans-serif\"")))
+}
+
+/// Makes the fonts known, once.
+fn fonts() {
+    FONTS.call_once(|| {
+        // A font that cannot be read shows in the first text drawn.
+        let _ = register_font(FONT, FontStyle::Normal, include_bytes!("../../assets/OpenSans-Regular.ttf"));
+        let _ = register_font(FONT, FontStyle::Bold, include_bytes!("../../assets/OpenSans-Bold.ttf"));
+    });
 }
 
 /// An error of the drawing library, which borrows what it drew on.
@@ -97,29 +132,39 @@ impl Type {
 }
 
 /// Sets one line of text, vertically centred on `at`.
-fn text(area: &Area<'_>, words: &str, at: (i32, i32), set: Type) -> anyhow::Result<()> {
+fn text<B: DrawingBackend>(area: &Surface<B>, words: &str, at: (i32, i32), set: Type) -> anyhow::Result<()> {
     area.draw_text(words, &set.style(), at).map_err(drawn)
 }
 
 /// Sets one line of text that reads upwards, centred on `at`.
-fn upwards(area: &Area<'_>, words: &str, at: (i32, i32), set: Type) -> anyhow::Result<()> {
+fn upwards<B: DrawingBackend>(
+    area: &Surface<B>,
+    words: &str,
+    at: (i32, i32),
+    set: Type,
+) -> anyhow::Result<()> {
     let style = set.center().style().transform(FontTransform::Rotate270);
     area.draw_text(words, &style, at).map_err(drawn)
 }
 
 /// Width of a text in pixels.
-fn width(area: &Area<'_>, words: &str, set: Type) -> i32 {
+fn width<B: DrawingBackend>(area: &Surface<B>, words: &str, set: Type) -> i32 {
     area.estimate_text_size(words, &set.style()).map_or(0, |(width, _)| width as i32)
 }
 
 /// Fills a rectangle given by two corners, both included.
-fn fill(area: &Area<'_>, from: (i32, i32), to: (i32, i32), color: RGBColor) -> anyhow::Result<()> {
+fn fill<B: DrawingBackend>(
+    area: &Surface<B>,
+    from: (i32, i32),
+    to: (i32, i32),
+    color: RGBColor,
+) -> anyhow::Result<()> {
     area.draw(&Rectangle::new([from, to], color.filled())).map_err(drawn)
 }
 
 /// Outlines a rectangle, so many pixels wide.
-fn frame(
-    area: &Area<'_>,
+fn frame<B: DrawingBackend>(
+    area: &Surface<B>,
     from: (i32, i32),
     to: (i32, i32),
     color: RGBColor,

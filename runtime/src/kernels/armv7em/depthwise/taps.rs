@@ -6,7 +6,9 @@
 
 use super::super::dot::Sums;
 use super::block::Block;
-use super::columns::{COLUMN, Column};
+#[cfg(not(target_arch = "arm"))]
+use super::columns::COLUMN;
+use super::columns::Column;
 
 /// Writes `count` saturated outputs, four bytes at every `pixel` bytes of `to`. Does nothing where a slice
 /// is too short.

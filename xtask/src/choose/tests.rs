@@ -1,0 +1,132 @@
+//! Budgets that fit, just fit, and do not fit.
+
+use super::*;
+
+const LINES: &str = "name,arch,width,bits,seed,accuracy,train_accuracy,macs,weighted_macs,instructions,flash_bytes,arena_bytes,train_seconds,recipe
+float,resnet8,1,float,1,0.95,0.96,100,1600,,1000,,1,a
+small,resnet8,0.25,w4a4,1,0.70,0.72,100,400,1000000,50000,10000,1,a
+middle,resnet8,0.5,w4a8,1,0.80,0.82,400,3200,4000000,60000,20000,1,a
+large,resnet8,1,w8a8,1,0.85,0.87,900,7200,15000000,130000,26000,1,a
+quick,resnet8,1,w4a8,1,0.84,0.86,900,7200,10000000,90000,48000,1,a
+";
+
+fn command(folder: &Path, ram: Option<usize>, flash: Option<usize>, latency: Option<&str>) -> Choose {
+    let frontier = folder.join("planted.csv");
+    fs::write(&frontier, LINES).unwrap();
+    Choose {
+        frontier,
+        board: "mps2-an386".to_owned(),
+        max_ram: ram.map(Bytes),
+        max_flash: flash.map(Bytes),
+        max_latency: latency.map(|latency| latency.parse().unwrap()),
+    }
+}
+
+/// The chosen name, or the refusal.
+fn chosen(ram: Option<usize>, flash: Option<usize>, latency: Option<&str>) -> Result<String, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let command = command(folder.path(), ram, flash, latency);
+    let board = Board::load(&command.board).unwrap();
+    let rows = read_csv(&command.frontier).unwrap();
+    let rows: Vec<_> = rows.iter().filter(|row| row.key.bits != Precision::Float).collect();
+    let budgets = command.budgets(&board);
+    let found = choose(&rows, &budgets, &board).map(|row| row.name.clone());
+    found.ok_or_else(|| refusal(&reasons(&rows, &budgets, &board), "mps2-an386"))
+}
+
+#[test]
+fn the_best_that_fits_is_chosen() {
+    let good = |ram, flash, latency| chosen(ram, flash, latency).unwrap();
+    assert_eq!(good(None, None, None), "large");
+    assert_eq!(good(Some(64_000), Some(256_000), Some("500ms")), "quick");
+    // 25 MHz: 15 M instructions are 600 ms.
+    assert_eq!(good(None, None, Some("600ms")), "large");
+    assert_eq!(good(None, None, Some("599.9ms")), "quick");
+    assert_eq!(good(Some(26_000), Some(130_000), Some("0.6s")), "large");
+    assert_eq!(good(Some(25_999), Some(130_000), Some("0.6s")), "middle");
+    assert_eq!(good(Some(26_000), Some(129_999), Some("0.6s")), "middle");
+    assert_eq!(good(Some(10_000), Some(50_000), Some("40ms")), "small");
+}
+
+#[test]
+fn a_budget_that_rules_everything_out_is_named() {
+    let refused = |ram, flash, latency| chosen(ram, flash, latency).unwrap_err();
+    assert_eq!(
+        refused(Some(9_000), None, None),
+        "nothing fits mps2-an386:\n--max-ram rules everything out: the least is 10,000 bytes (small), 1,000 bytes \
+         above 9,000 bytes"
+    );
+    let said = refused(Some(64_000), Some(49_999), Some("10ms"));
+    assert!(
+        said.contains("--max-flash rules everything out: the least is 50,000 bytes (small), 1 bytes above"),
+        "{said}"
+    );
+    assert!(said.contains("the least is 40.0 ms (small), 30.0 ms above 10.0 ms"), "{said}");
+    assert!(!said.contains("--max-ram"), "{said}");
+}
+
+#[test]
+fn budgets_that_only_together_are_too_small_say_what_would_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let command = command(folder.path(), Some(30_000), Some(70_000), None);
+    let rows = read_csv(&command.frontier).unwrap();
+    // Without the two small networks.
+    let rows: Vec<_> = rows.iter().filter(|row| ["large", "quick"].contains(&row.name.as_str())).collect();
+    let board = Board::load(&command.board).unwrap();
+    let budgets = [
+        Budget { kind: Kind::MaxRam, most: 30_000.0, asked: true },
+        Budget { kind: Kind::MaxFlash, most: 100_000.0, asked: true },
+    ];
+    assert!(choose(&rows, &budgets, &board).is_none());
+    let said = refusal(&reasons(&rows, &budgets, &board), "mps2-an386");
+    assert_eq!(
+        said,
+        "nothing fits mps2-an386 within all budgets together:\n\
+         with --max-ram 48,000 bytes instead of 30,000 bytes, 18,000 bytes more, quick would fit\n\
+         with --max-flash 130,000 bytes instead of 100,000 bytes, 30,000 bytes more, large would fit"
+    );
+}
+
+#[test]
+fn the_boards_memory_is_a_budget_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let command = command(folder.path(), Some(usize::MAX), None, None);
+    let board = Board::load(&command.board).unwrap();
+    let budgets = command.budgets(&board);
+    let most: Vec<_> = budgets.iter().map(|budget| (budget.kind, budget.most, budget.asked)).collect();
+    let bytes = 4_194_304.0;
+    assert_eq!(most, [(Kind::MaxRam, bytes, false), (Kind::MaxFlash, bytes, false)]);
+}
+
+#[test]
+fn an_artefact_lies_beside_the_table_or_in_its_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let command = command(folder.path(), None, None, None);
+    assert_eq!(command.artefact("small"), None);
+    fs::write(folder.path().join("small.fourbit"), "").unwrap();
+    assert_eq!(command.artefact("small"), Some(folder.path().join("small.fourbit")));
+    fs::create_dir(folder.path().join("planted")).unwrap();
+    fs::write(folder.path().join("planted/small.fourbit"), "").unwrap();
+    assert_eq!(command.artefact("small"), Some(folder.path().join("planted/small.fourbit")));
+}
+
+#[test]
+fn a_table_of_other_kernels_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let command = command(folder.path(), None, None, None);
+    let board = Board::load("nrf52840-dk").unwrap();
+    let said = |text: &str| {
+        fs::write(folder.path().join("planted.json"), text).unwrap();
+        command.same_kernels(&board).map_err(|error| error.to_string())
+    };
+    assert_eq!(said(r#"{"board": "mps2-an386"}"#), Ok(()));
+    assert!(said(r#"{"board": "sim"}"#).unwrap_err().contains("was measured on sim, whose kernels are not"));
+}
+
+#[test]
+fn times_of_three_units() {
+    let seconds = |text: &str| text.parse::<Latency>().map(|latency| latency.0).ok();
+    assert_eq!(["50ms", "1.5s", "2 s"].map(seconds), [Some(0.05), Some(1.5), Some(2.0)]);
+    assert!((seconds("800us").unwrap() - 8e-4).abs() < 1e-12);
+    assert_eq!(["50", "-1s", "0ms", "ms", "1h", "nans"].map(seconds), [None; 6]);
+}
