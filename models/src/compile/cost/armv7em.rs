@@ -6,7 +6,7 @@ use fourbit::kernels::armv7em::scratch::{Depthwise, blocks, direct_pairs};
 use fourbit::kernels::{Kernel, LinearSpec};
 use fourbit::layout::WeightBits;
 
-use super::{macs, outputs, portable};
+use super::{macs, outputs};
 
 /// Per value of a residual add by itself.
 pub(super) const ADD: u64 = 22;
@@ -22,8 +22,8 @@ pub(super) fn linear(kernel: Kernel, scratch: usize, spec: &LinearSpec, rows: us
     winograd.or(direct).unwrap_or_else(|| reference(spec))
 }
 
-/// The reference, every value through its accessors.
-fn reference(spec: &LinearSpec) -> u64 {
+/// The reference in Thumb-2, every value through its accessors.
+pub(super) fn reference(spec: &LinearSpec) -> u64 {
     38 * macs(spec) + 60 * outputs(spec)
 }
 

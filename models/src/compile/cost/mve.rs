@@ -6,7 +6,7 @@ use fourbit::kernels::LinearSpec;
 use fourbit::kernels::mve::scratch::{GROUP, VECTOR, blocks, vectors};
 use fourbit::shape::DType;
 
-use super::portable;
+use super::armv7em;
 
 /// Per value of a residual add by itself.
 pub(super) const ADD: u64 = 4;
@@ -19,7 +19,7 @@ pub(super) const POOL: u64 = 1;
 /// a panel for each block of channels.
 pub(super) fn linear(scratch: usize, spec: &LinearSpec, rows: usize) -> u64 {
     let direct = if spec.depthwise { None } else { direct(scratch, spec, rows) };
-    direct.unwrap_or_else(|| portable::linear(spec))
+    direct.unwrap_or_else(|| armv7em::reference(spec))
 }
 
 /// `None` where the scratch does not suffice.
