@@ -11,7 +11,7 @@ use crate::shape::DType;
 /// What the tiles whose outputs begin at one row read.
 pub(super) struct Band<'a> {
     op: &'a Conv2d<'a>,
-    /// Those outside the image are the nearest ones inside.
+    /// Those outside the image or the memory are the nearest ones inside.
     rows: [&'a [u8]; 4],
     /// Which rows lie inside.
     down: Range<usize>,
@@ -26,6 +26,11 @@ impl<'a> Band<'a> {
         if !down.is_empty() {
             for (i, row) in rows.iter_mut().enumerate() {
                 *row = input.row(y + i.max(down.start).min(down.end - 1) - padding);
+            }
+            // Where one row of outputs is made, what only the next one reads may not be in memory.
+            let [.., third, last] = &mut rows;
+            if last.is_empty() {
+                *last = third;
             }
         }
         Self { op, rows, down }

@@ -118,7 +118,7 @@ pub(super) mod portable {
 
     pub(super) fn input(d: [u32; 16], words: usize, to: &mut [u32], at: usize) {
         let one = |d: [u32; 4]| [sub16(d[0], d[2]), add16(d[1], d[2]), sub16(d[2], d[1]), sub16(d[3], d[1])];
-        let columns = [0, 1, 2, 3].map(|j| one([d[j], d[4 + j], d[8 + j], d[12 + j]]));
+        let columns = [0, 1, 2, 3].map(|j| one([d[4 * j], d[4 * j + 1], d[4 * j + 2], d[4 * j + 3]]));
         for i in 0..4 {
             let row = one([columns[0][i], columns[1][i], columns[2][i], columns[3][i]]);
             for (j, value) in row.into_iter().enumerate() {
