@@ -94,7 +94,7 @@ impl<'a> Maker<'a> {
         let all = self.sweep.points().count();
         eprintln!("{}: {} of {all} points are finished", self.sweep.name, all - self.progress.points());
         if self.progress.points() > 0 {
-            train::build(train::Backend::default())?;
+            train::build(self.options.backend)?;
         }
         for family in &self.sweep.families {
             self.family(family);
