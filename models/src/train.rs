@@ -233,7 +233,8 @@ fn teacher(config: &Config, dataset: &Dataset) -> Result<Option<Teacher>, TrainE
     if config.distill == 0.0 {
         return Ok(None);
     }
-    let alone = ConfigError::Value { field: "distill", must: "0 without a teacher or a network to start from" };
+    let alone =
+        ConfigError::Value { field: "distill", must: "0 without a teacher or a network to start from" };
     let path = config.teacher.as_ref().or(config.init.as_ref()).ok_or(alone)?;
     let graph = Graph::load(path)?;
     if graph.labels != dataset.classes {

@@ -3,12 +3,13 @@
 //! [`Board`] is the contract: a way for results to the host and for values from it, a counter, a
 //! lamp, an end. The rest is what boards are made of: [`Console`] and `Log` (results as text, and
 //! with the feature `defmt` as frames), [`semihosting`] (pipes to a host, an exit), [`systick`] and
-//! [`cycles`] (counters), [`stack`] (how deep a call goes), [`OpCosts`] (what each operation of a
+//! `cycles` (counters), [`stack`] (how deep a call goes), [`OpCosts`] (what each operation of a
 //! network takes), [`mps`] (the boards that QEMU emulates). All `unsafe` code of the firmware is here and in the boards.
 
 #![no_std]
 
 mod console;
+#[cfg(feature = "cycles")]
 pub mod cycles;
 #[cfg(feature = "defmt")]
 mod log;

@@ -20,8 +20,8 @@ use plotters::style::{FontStyle, register_font};
 pub(crate) use arena::arena;
 pub(crate) use curves::curves;
 pub(crate) use evaluation::{Evaluation, Sample, evaluation};
-pub(crate) use layers::{Bars, layers};
 pub(crate) use gap::{Column, gap};
+pub(crate) use layers::{Bars, layers};
 pub(crate) use scatter::{Dot, Scatter, Series, Shape, scatter};
 
 /// A drawing surface.

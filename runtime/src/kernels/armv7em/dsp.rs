@@ -111,8 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_compared_one_by_one() {
-    }
+    fn bytes_are_compared_one_by_one() {}
 
     #[test]
     fn lanes_do_not_carry() {

@@ -4,9 +4,7 @@
 
 use super::channels::{self, Pair, smmla};
 use super::dot::Sums;
-use super::dsp::{
-    multiply_high_add, multiply_round, multiply_round_add, saturate_u4, shift_right,
-};
+use super::dsp::{multiply_high_add, multiply_round, multiply_round_add, saturate_u4, shift_right};
 #[cfg(target_arch = "arm")]
 use super::put;
 use crate::kernels::args::{Addend, Conv2d, ConvAdd, TensorMut};

@@ -40,7 +40,7 @@ fn run(
     let mut panel = Panel::new(op, panel);
     let step = panel.step();
     let zero_point = add.map_or(out.zero_point, |add| add.zero_point);
-    for first in (0..all).step_by(blocks.groups) {
+    for first in (0..all).step_by(blocks.groups.max(1)) {
         let groups = blocks.groups.min(all - first);
         let table = table.as_chunks_mut().0.get_mut(..groups)?;
         let filters = filters.get_mut(..GROUP * VECTOR * vectors * groups)?;
@@ -49,7 +49,7 @@ fn run(
         let block = Block { vectors, weights: filters, table, zero_point, min, max };
         let first = GROUP * first;
         for y in rows.clone() {
-            for x in (0..width).step_by(blocks.columns) {
+            for x in (0..width).step_by(blocks.columns.max(1)) {
                 let pixels = blocks.columns.min(width - x);
                 let patches = panel.fill(y, x, pixels);
                 if store.direct {

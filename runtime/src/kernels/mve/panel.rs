@@ -50,7 +50,7 @@ impl<'a> Panel<'a> {
         let all = count.saturating_sub(1) * window.stride[1] + window.kernel[1];
         let [start, before] = [x * window.stride[1], window.padding[2]];
         let first = before.saturating_sub(start).min(all);
-        let last = (before + input.shape.width).saturating_sub(start).clamp(first, all);
+        let last = (before + input.shape.width).saturating_sub(start).min(all).max(first);
         let zero = input.zero_point as u8;
         if self.known != [first, last, all] {
             self.known = [first, last, all];
@@ -91,9 +91,9 @@ fn copy(input: &TensorRef<'_>, from: &[u8], offsets: Option<&[u8; VECTOR]>, to: 
         copy.whole(from, to, input.dtype);
     } else if let Some(offsets) = offsets.filter(|_| from.len() >= VECTOR) {
         // Several pixels of a vector at once; what follows them in it is the next pixel's.
-        let each = VECTOR / channels;
-        let times = (from.len() - VECTOR) / (each * channels) + 1;
-        if (times - 1) * each * column + usize::from(offsets[VECTOR - 1]) < to.len() {
+        let each = VECTOR.checked_div(channels).unwrap_or(0);
+        let times = (from.len() - VECTOR).checked_div(each * channels).map_or(0, |more| more + 1);
+        if times > 0 && (times - 1) * each * column + usize::from(offsets[VECTOR - 1]) < to.len() {
             scatter(from, to, offsets, times, [each * channels, each * column]);
             done = times * each;
         }
