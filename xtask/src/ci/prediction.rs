@@ -23,6 +23,7 @@ const BOARD: &str = "mps2-an386";
 /// Networks of random weights; none of them is among those that the cost model is fitted on.
 const NETWORKS: &[(&str, fn() -> Result<Graph, QuantizeError>)] = &[
     ("resnet20-half-w4a8", || zoo::resnet(ResNet { blocks: 3, width: 0.5 }, 1, Setting::W4a8)),
+    ("mobilenet-w4a8", || zoo::mobilenet(1, Setting::W4a8)),
     ("resnet8-wide-w4a8", || zoo::resnet(ResNet { blocks: 1, width: 1.5 }, 1, Setting::W4a8)),
 ];
 
