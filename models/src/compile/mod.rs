@@ -113,17 +113,11 @@ fn plan(graph: &QGraph, family: Family, max_ram: Option<usize>) -> Result<Plan, 
     if let Some(plan) = room.then(|| Plan::within(graph, family, limit)).flatten() {
         return Ok(plan);
     }
-    if !room && max_ram.is_none() {
-        return Ok(fastest());
-    }
+    let Some(max_ram) = max_ram else { return Ok(fastest()) };
     let mut curve = Plan::curve(graph, family);
     let smallest = curve.first().map_or(0, |plan| plan.arena_bytes);
     curve.retain(|plan| plan.arena_bytes <= limit);
-    match (curve.pop(), max_ram) {
-        (Some(plan), _) => Ok(plan),
-        (None, None) => Ok(fastest()),
-        (None, Some(max_ram)) => Err(CompileError::TooSmall { max_ram, smallest, family }),
-    }
+    curve.pop().ok_or(CompileError::TooSmall { max_ram, smallest, family })
 }
 
 #[cfg(test)]

@@ -27,6 +27,9 @@ const TRIALS: usize = 1000;
 /// for each unit.
 const FEW: usize = 40;
 
+/// Cuts that are placed before a limit is given up, in networks of few units and in others.
+const TRIED: [usize; 2] = [64, 12];
+
 /// Where every tensor lies, how every node is executed, and what that takes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
@@ -135,7 +138,7 @@ impl<'g> Network<'g> {
         // What a group needs by itself is an estimate: a plan may need a little less.
         let most = limit.saturating_add(limit / 16);
         let mut at = limits.partition_point(|&bytes| bytes <= most);
-        loop {
+        for _ in 0..TRIED[usize::from(!few)] {
             at = at.checked_sub(1)?;
             let (cost, _) = groups.cut(limits[at])?;
             // As fast with less.
@@ -145,6 +148,7 @@ impl<'g> Network<'g> {
                 return Some(plan);
             }
         }
+        None
     }
 
     fn curve(&self) -> Vec<Plan> {
