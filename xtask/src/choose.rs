@@ -77,36 +77,38 @@ struct Budget {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
 enum Kind {
-    MaxRam,
-    MaxFlash,
-    MaxLatency,
+    #[serde(rename = "max-ram")]
+    Ram,
+    #[serde(rename = "max-flash")]
+    Flash,
+    #[serde(rename = "max-latency")]
+    Latency,
 }
 
 impl Kind {
     /// What a network takes of it; none where that is not known.
     fn of(self, row: &Row, board: &Board) -> Option<f64> {
         match self {
-            Kind::MaxRam => row.arena_bytes.map(|bytes| bytes as f64),
-            Kind::MaxFlash => Some(row.flash_bytes as f64),
-            Kind::MaxLatency => row.instructions.map(|count| latency(count, board)),
+            Kind::Ram => row.arena_bytes.map(|bytes| bytes as f64),
+            Kind::Flash => Some(row.flash_bytes as f64),
+            Kind::Latency => row.instructions.map(|count| latency(count, board)),
         }
     }
 
     fn option(self) -> &'static str {
         match self {
-            Kind::MaxRam => "--max-ram",
-            Kind::MaxFlash => "--max-flash",
-            Kind::MaxLatency => "--max-latency",
+            Kind::Ram => "--max-ram",
+            Kind::Flash => "--max-flash",
+            Kind::Latency => "--max-latency",
         }
     }
 
     /// An amount of it, for people.
     fn shown(self, amount: f64) -> String {
         match self {
-            Kind::MaxRam | Kind::MaxFlash => format!("{} bytes", thousands(amount as u64)),
-            Kind::MaxLatency => format!("{:.1} ms", 1e3 * amount),
+            Kind::Ram | Kind::Flash => format!("{} bytes", thousands(amount as u64)),
+            Kind::Latency => format!("{:.1} ms", 1e3 * amount),
         }
     }
 }
@@ -203,9 +205,9 @@ impl Choose {
     fn budgets(&self, board: &Board) -> Vec<Budget> {
         let region = |name: &str| board.memory.get(name).map(|region| region.bytes as f64);
         let asked = [
-            (Kind::MaxRam, self.max_ram.map(|bytes| bytes.0 as f64), region("RAM")),
-            (Kind::MaxFlash, self.max_flash.map(|bytes| bytes.0 as f64), region("FLASH")),
-            (Kind::MaxLatency, self.max_latency.map(|latency| latency.0), None),
+            (Kind::Ram, self.max_ram.map(|bytes| bytes.0 as f64), region("RAM")),
+            (Kind::Flash, self.max_flash.map(|bytes| bytes.0 as f64), region("FLASH")),
+            (Kind::Latency, self.max_latency.map(|latency| latency.0), None),
         ];
         let budget = |(kind, own, memory): (Kind, Option<f64>, Option<f64>)| {
             let asked = own.is_some_and(|own| memory.is_none_or(|memory| own <= memory));
@@ -227,9 +229,9 @@ impl Choose {
         let mut table = Table::new([row.name.as_str(), &self.board]);
         table.row(["accuracy", &percent(row.accuracy)]);
         for (kind, what) in [
-            (Kind::MaxRam, "arena"),
-            (Kind::MaxFlash, "flash, artefact and code"),
-            (Kind::MaxLatency, "latency, an estimate"),
+            (Kind::Ram, "arena"),
+            (Kind::Flash, "flash, artefact and code"),
+            (Kind::Latency, "latency, an estimate"),
         ] {
             let budget = budgets.iter().find(|budget| budget.kind == kind);
             let most = budget.map_or(String::new(), |budget| {

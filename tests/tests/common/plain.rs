@@ -88,10 +88,10 @@ impl Plain {
                 let row = window.source(0, y, ky, input.shape.height);
                 let column = window.source(1, x, kx, input.shape.width);
                 for i in 0..filter.shape.inputs {
-                    let channel = match self.0 {
-                        Bug::LaneOfNeighbour if depthwise && output % 4 == 2 => output - 1,
-                        _ if depthwise => output,
-                        _ => i,
+                    let neighbour = self.0 == Bug::LaneOfNeighbour && output % 4 == 2;
+                    let channel = match depthwise {
+                        true => output - usize::from(neighbour),
+                        false => i,
                     };
                     let value = match (row, column) {
                         (Some(row), Some(column)) => input.dtype.get(input.pixel(row, column), channel),

@@ -74,8 +74,8 @@ fn budgets_that_only_together_are_too_small_say_what_would_do() {
     let rows: Vec<_> = rows.iter().filter(|row| ["large", "quick"].contains(&row.name.as_str())).collect();
     let board = Board::load(&command.board).unwrap();
     let budgets = [
-        Budget { kind: Kind::MaxRam, most: 30_000.0, asked: true },
-        Budget { kind: Kind::MaxFlash, most: 100_000.0, asked: true },
+        Budget { kind: Kind::Ram, most: 30_000.0, asked: true },
+        Budget { kind: Kind::Flash, most: 100_000.0, asked: true },
     ];
     assert!(choose(&rows, &budgets, &board).is_none());
     let said = refusal(&reasons(&rows, &budgets, &board), "mps2-an386");
@@ -95,7 +95,7 @@ fn the_boards_memory_is_a_budget_too() {
     let budgets = command.budgets(&board);
     let most: Vec<_> = budgets.iter().map(|budget| (budget.kind, budget.most, budget.asked)).collect();
     let bytes = 4_194_304.0;
-    assert_eq!(most, [(Kind::MaxRam, bytes, false), (Kind::MaxFlash, bytes, false)]);
+    assert_eq!(most, [(Kind::Ram, bytes, false), (Kind::Flash, bytes, false)]);
 }
 
 #[test]

@@ -14,6 +14,9 @@ use crate::model::Model;
 use crate::place::Place;
 use crate::{eval, fit, paths};
 
+/// A name and what builds it.
+type Network = (&'static str, fn() -> Result<Graph, QuantizeError>);
+
 /// What the prediction may be off by.
 const TOLERANCE: f64 = 0.10;
 /// Bytes of arena that the networks are planned for.
@@ -21,7 +24,7 @@ const ARENA_BYTES: usize = 64_000;
 /// The board of which it is asked.
 const BOARD: &str = "mps2-an386";
 /// Networks of random weights; none of them is among those that the cost model is fitted on.
-const NETWORKS: &[(&str, fn() -> Result<Graph, QuantizeError>)] = &[
+const NETWORKS: &[Network] = &[
     ("resnet20-half-w4a8", || zoo::resnet(ResNet { blocks: 3, width: 0.5 }, 1, Setting::W4a8)),
     ("mobilenet-w4a8", || zoo::mobilenet(1, Setting::W4a8)),
     ("resnet8-wide-w4a8", || zoo::resnet(ResNet { blocks: 1, width: 1.5 }, 1, Setting::W4a8)),
