@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(reciprocal(49).apply(-49 * 7), -7);
         for count in 1..=65_535u32 {
             let k = 32 - (count - 1).leading_zeros();
-            let multiplier = ((1u64 << 30) + 1 << k) / u64::from(count);
+            let multiplier = (((1u64 << 30) + 1) << k) / u64::from(count);
             assert_eq!(reciprocal(count), Rescale { multiplier: multiplier as i32, shift: 30 + k as u8 });
             assert!(reciprocal(count).is_valid());
         }
