@@ -25,7 +25,7 @@ fn logits<K: Kernels>(artefact: &Artefact<'_>, family: Family, kernels: K, image
 #[test]
 fn every_family_gives_the_same_bits() {
     let image = zoo::image([96, 96, 3], 5);
-    for setting in [Setting::W4a8] {
+    for setting in Setting::ALL {
         let graph = quantize(&zoo::mobilenet(1, setting).expect("calibrates")).expect("quantizes");
         let file = compile_within(&graph, &graph.labels, "", Some(LIMIT)).expect("compiles");
         let file = AlignedBytes::copy(&file);

@@ -28,6 +28,7 @@ pub use plan::Plan;
 pub use read::read;
 
 use fourbit::kernels::Family;
+use rayon::prelude::*;
 
 use crate::quantize::QGraph;
 
@@ -89,8 +90,10 @@ pub fn compile_within(
     max_ram: Option<usize>,
 ) -> Result<Vec<u8>, CompileError> {
     let graph = order::for_fusion(graph);
-    let plans = Family::ALL.into_iter().map(|family| Ok((family, plan(&graph, family, max_ram)?)));
-    let plans = plans.collect::<Result<Vec<_>, CompileError>>()?;
+    let planned = |family| Ok((family, plan(&graph, family, max_ram)?));
+    // The first family's error, whichever ends first.
+    let plans: Vec<_> = Family::ALL.into_par_iter().map(planned).collect();
+    let plans = plans.into_iter().collect::<Result<Vec<_>, CompileError>>()?;
     emit::emit(&graph, &plans, labels, card)
 }
 

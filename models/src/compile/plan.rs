@@ -178,8 +178,8 @@ impl<'g> Network<'g> {
         };
         // A ring has few lines in its own group, and lives in no other.
         let bytes = |id: TensorId| {
-            let group = groups.iter().find(|group| group.rings.contains_key(&id));
-            group.or(groups.first()).map_or(0, |group| group.tensor_bytes(self, id))
+            let group = groups.iter().find(|group| group.turns.rings.contains_key(&id));
+            group.or(groups.first()).map_or(0, |group| group.turns.tensor_bytes(self, id))
         };
         let mut block_of: Vec<usize> = (0..graph.tensors.len()).collect();
         let mut blocks: Vec<Block> = (0..graph.tensors.len())
@@ -188,7 +188,7 @@ impl<'g> Network<'g> {
                 Block { bytes: if self.stored[id] { bytes(id) } else { 0 }, first, last }
             })
             .collect();
-        for &(sum, addend) in groups.iter().flat_map(|group| &group.replaced) {
+        for &(sum, addend) in groups.iter().flat_map(|group| &group.turns.replaced) {
             // Groups come in order, so the addend's block is final but for this end.
             block_of[sum] = block_of[addend];
             let last = blocks[sum].last;
@@ -202,14 +202,14 @@ impl<'g> Network<'g> {
             first: nodes(group).start,
             last: nodes(group).end - 1,
         }));
-        let known = groups.iter().flat_map(|group| group.distances.iter());
+        let known = groups.iter().flat_map(|group| group.turns.distances.iter());
         let distances = Distances::new(&blocks, &block_of, known);
         let crowded = groups.iter().rev().max_by_key(|group| group.bytes);
         let (peak, lower_bound_bytes) = peak(graph, &self.lifetimes);
         let goal = crowded.map_or(0, |group| group.bytes);
         let (arena_bytes, offsets) = place(&blocks, &distances, goal, TRIALS);
         let placements = (0..graph.tensors.len()).map(|id| {
-            let ring = groups.iter().find_map(|group| group.rings.get(&id)).copied();
+            let ring = groups.iter().find_map(|group| group.turns.rings.get(&id)).copied();
             let lines = ring.unwrap_or(self.height(id));
             // The compiler refuses graphs whose arena or number of nodes does not fit.
             let (first, last) = (self.lifetimes[id].first as u16, self.lifetimes[id].last as u16);

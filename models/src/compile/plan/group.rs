@@ -1,11 +1,14 @@
 //! A run of units that take turns, walked through: lines of its rings, distances, bytes, cost.
 //!
-//! Takes the units and how many rows each makes at a time. What may lie over what is known from
+//! Takes the units and how many rows each makes at a time; kernels and their scratch change nothing of the
+//! walk, so that one serves many groups. What may lie over what is known from
 //! the walk: a tensor that grows from its start needs only so much distance below another that is
 //! read from its start that no row is written over a row that is still to be read.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::rc::Rc;
 
 use fourbit::artefact::schedule::{Call, Schedule, Stage};
 use fourbit::kernels::Kernel;
@@ -26,18 +29,28 @@ pub(super) struct Way {
     pub(super) scratch: usize,
 }
 
-/// A group that was walked through.
-#[derive(Clone, Debug)]
-pub(super) struct Group {
-    /// Its units.
-    pub(super) units: Range<usize>,
-    pub(super) ways: Vec<Way>,
+/// What follows from the rows that each unit makes at a time.
+#[derive(Debug)]
+pub(super) struct Turns {
     /// Lines of the tensors that are rings.
     pub(super) rings: BTreeMap<TensorId, usize>,
     /// Sums that lie in the place of an addend: the sum, the addend.
     pub(super) replaced: Vec<(TensorId, TensorId)>,
     /// Least distance from the first tensor up to the second, if it is to lie below it.
     pub(super) distances: BTreeMap<(TensorId, TensorId), i64>,
+    /// Tensors that live while the group runs.
+    alive: Vec<TensorId>,
+    /// Bytes of the arena by scratch, as far as they were asked for.
+    bytes: RefCell<BTreeMap<usize, usize>>,
+}
+
+/// A group that was walked through.
+#[derive(Clone, Debug)]
+pub(super) struct Group {
+    /// Its units.
+    pub(super) units: Range<usize>,
+    pub(super) ways: Vec<Way>,
+    pub(super) turns: Rc<Turns>,
     /// Scratch that all its units share.
     pub(super) scratch: usize,
     /// Bytes of the arena while it runs, about.
@@ -58,23 +71,16 @@ struct Walk<'w, 'n> {
     replaced: Vec<(TensorId, TensorId)>,
 }
 
-impl Group {
-    /// Walks through a group; `None` where it has too many ops or cannot take turns.
-    pub(super) fn new(net: &Network<'_>, units: Range<usize>, ways: Vec<Way>) -> Option<Self> {
-        let mut walk = Walk::new(net, units.clone(), &ways)?;
+impl Turns {
+    /// Walks through units that make so many rows at a time, 0 for all; `None` where they are too many or
+    /// cannot take turns.
+    pub(super) fn new(net: &Network<'_>, units: Range<usize>, rows: &[usize]) -> Option<Self> {
+        let mut walk = Walk::new(net, units, rows)?;
         walk.rings = walk.lines();
         walk.replaced = walk.replaceable();
         let distances = walk.distances()?;
-        let scratch = ways.iter().map(|way| way.scratch).max().unwrap_or(0);
-        let cost = units
-            .clone()
-            .zip(&ways)
-            .map(|(unit, way)| net.cost(unit, (way.kernel, way.scratch), way.rows))
-            .sum();
         let (rings, replaced, alive) = (walk.rings, walk.replaced, walk.alive);
-        let mut group = Self { units, ways, rings, replaced, distances, scratch, bytes: 0, cost };
-        group.bytes = group.estimate(net, &alive);
-        Some(group)
+        Some(Self { rings, replaced, distances, alive, bytes: RefCell::default() })
     }
 
     /// Bytes of a tensor's place.
@@ -84,11 +90,16 @@ impl Group {
         lines * info.shape.row_bytes(info.dtype)
     }
 
-    /// The arena that the group needs by itself.
-    fn estimate(&self, net: &Network<'_>, alive: &[TensorId]) -> usize {
+    /// The arena that units with so much scratch need by themselves, about.
+    fn bytes(&self, net: &Network<'_>, scratch: usize) -> usize {
+        let estimate = || self.estimate(net, scratch);
+        *self.bytes.borrow_mut().entry(scratch).or_insert_with(estimate)
+    }
+
+    fn estimate(&self, net: &Network<'_>, scratch: usize) -> usize {
         let mut block_of: Vec<usize> = (0..net.graph.tensors.len()).collect();
         let mut blocks = vec![Block::at_once(0); block_of.len()];
-        for &id in alive {
+        for &id in &self.alive {
             blocks[id].bytes = self.tensor_bytes(net, id);
         }
         for &(sum, addend) in &self.replaced {
@@ -96,22 +107,32 @@ impl Group {
             let bytes = blocks[sum].bytes.max(blocks[block_of[addend]].bytes);
             (blocks[block_of[addend]].bytes, blocks[sum].bytes) = (bytes, 0);
         }
-        blocks.push(Block::at_once(self.scratch));
+        blocks.push(Block::at_once(scratch));
         let distances = Distances::new(&blocks, &block_of, self.distances.iter());
         place(&blocks, &distances, 0, TRIALS).0
     }
 }
 
+impl Group {
+    /// Units with these kernels, which take turns as was found for their rows.
+    pub(super) fn new(net: &Network<'_>, units: Range<usize>, ways: Vec<Way>, turns: &Rc<Turns>) -> Self {
+        let scratch = ways.iter().map(|way| way.scratch).max().unwrap_or(0);
+        let costs = units.clone().zip(&ways);
+        let cost = costs.map(|(unit, way)| net.cost(unit, (way.kernel, way.scratch), way.rows)).sum();
+        Self { units, ways, turns: Rc::clone(turns), scratch, bytes: turns.bytes(net, scratch), cost }
+    }
+}
+
 impl<'w, 'n> Walk<'w, 'n> {
-    fn new(net: &'w Network<'n>, units: Range<usize>, ways: &[Way]) -> Option<Self> {
+    fn new(net: &'w Network<'n>, units: Range<usize>, rows: &[usize]) -> Option<Self> {
         let nodes = net.units[units.start].nodes.start..net.units[units.end - 1].nodes.end;
         let (mut stages, mut stage_of) = (Vec::new(), Vec::new());
-        for (unit, way) in net.units[units.clone()].iter().zip(ways) {
+        for (unit, &rows) in net.units[units.clone()].iter().zip(rows) {
             let height = net.height(unit.writes) as u16;
-            if unit.whole && way.rows != 0 {
+            if unit.whole && rows != 0 {
                 return None;
             }
-            let step = if way.rows == 0 { height } else { way.rows as u16 };
+            let step = if rows == 0 { height } else { rows as u16 };
             stage_of.push(stages.len());
             stages.push(Stage { writes: unit.writes as u16, height, step, done: 0, reads: unit.reads });
             stages.extend((1..unit.nodes.len()).map(|_| Stage::NONE));

@@ -107,11 +107,16 @@ pub(super) fn place(
         if best.0 <= goal || best_order.len() < 2 {
             break;
         }
-        let mut order = best_order.clone();
-        order.swap(rng.below(best_order.len()), rng.below(best_order.len()));
-        let found = first_fit(blocks, distances, &order);
+        let [one, other] = [(); 2].map(|()| rng.below(best_order.len()));
+        if one == other {
+            continue;
+        }
+        best_order.swap(one, other);
+        let found = first_fit(blocks, distances, &best_order);
         if found.0 <= best.0 {
-            (best, best_order) = (found, order);
+            best = found;
+        } else {
+            best_order.swap(one, other);
         }
     }
     best
@@ -127,12 +132,15 @@ fn first_fit(blocks: &[Block], distances: &Distances, order: &[usize]) -> (usize
             let least = distances.at(other, index).max(-(offsets[other] as i64));
             (offsets[other] as i64 + least).max(0) as usize
         });
-        let mut candidates: Vec<usize> = above.map(|at| at.next_multiple_of(ALIGN)).chain([0]).collect();
-        candidates.sort_unstable();
         let fits =
-            |&at: &usize| placed.iter().all(|&other| distances.hold((index, at), (other, offsets[other])));
+            |at: usize| placed.iter().all(|&other| distances.hold((index, at), (other, offsets[other])));
         // Above every other block there is always room.
-        let offset = candidates.into_iter().find(fits).unwrap_or(arena.next_multiple_of(ALIGN));
+        let mut offset = arena.next_multiple_of(ALIGN);
+        for at in [0].into_iter().chain(above.map(|at| at.next_multiple_of(ALIGN))) {
+            if at < offset && fits(at) {
+                offset = at;
+            }
+        }
         offsets[index] = offset;
         arena = arena.max(offset + blocks[index].bytes);
     }

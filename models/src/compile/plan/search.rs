@@ -3,12 +3,13 @@
 //! A network is cut into groups. What a group needs and costs depends on nothing outside it but the
 //! tensors that live across it, so the best cut for a limit is found unit by unit.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::rc::Rc;
 
 use fourbit::artefact::schedule::MAX_GROUP;
 
-use super::group::{Group, Way};
+use super::group::{Group, Turns, Way};
 use super::{FEW, Network};
 
 /// Rows at a time that are tried; a kernel takes the next multiple of what it likes.
@@ -112,6 +113,8 @@ fn ways(net: &Network<'_>, units: Range<usize>) -> Vec<Group> {
 struct Found {
     groups: Vec<(Group, Vec<usize>, usize)>,
     looked: BTreeSet<Vec<(u8, usize, usize)>>,
+    /// By the rows of the units; `None` where they cannot take turns.
+    turns: BTreeMap<Vec<usize>, Option<Rc<Turns>>>,
 }
 
 impl Found {
@@ -122,7 +125,11 @@ impl Found {
         if !self.looked.insert(ways.iter().map(|way| (way.kernel as u8, way.rows, way.scratch)).collect()) {
             return;
         }
-        let Some(group) = Group::new(net, units, ways) else { return };
+        let key = ways.iter().map(|way| way.rows).collect::<Vec<_>>();
+        let turns = self.turns.entry(key);
+        let turns = turns.or_insert_with_key(|rows| Turns::new(net, units.clone(), rows).map(Rc::new));
+        let Some(turns) = turns else { return };
+        let group = Group::new(net, units, ways, turns);
         let under = |a: &Group, b: &Group| a.bytes <= b.bytes && a.cost <= b.cost;
         if !self.groups.iter().any(|(known, ..)| under(known, &group)) {
             self.groups.retain(|(known, ..)| !under(&group, known));
