@@ -71,10 +71,7 @@ impl Facts<'_> {
         writeln!(page, "SHA-256 of pixels and labels: `{}`.", dataset.checksum)?;
         if !trained.recipes.is_empty() {
             writeln!(page, "\n## Recipe\n")?;
-            writeln!(
-                page,
-                "Runs in their order: float runs one after the other, then from the last of them the quantized run and the float twin.\n"
-            )?;
+            writeln!(page, "Runs in their order; each later one starts from the weights of the first.\n")?;
         }
         for (run, config) in &trained.recipes {
             let recipe = toml::to_string(config).unwrap_or_default();

@@ -23,7 +23,6 @@ use crate::train::{self, Options};
 
 /// The parts of a recipe's name that are no bit setting.
 const FLOAT: &str = "float";
-const AGAIN: &str = "float-again";
 const TUNED: &str = "float-tuned";
 
 /// A network whose bits are set, and how it came about.
@@ -66,19 +65,10 @@ impl Trained {
                 let published = paths::artefacts().join(format!("{arch}-{dataset}-{FLOAT}.graph"));
                 if paths::inside(path).is_some_and(|path| paths::inside(&published) == Some(path)) {
                     runs.name(FLOAT)?;
-                    if runs.recipe(AGAIN).is_file() {
-                        runs.name(AGAIN)?;
-                    }
                 }
                 path.to_owned()
             }
-            _ => {
-                let first = runs.train(FLOAT, from)?;
-                match runs.recipe(AGAIN).is_file() {
-                    true => runs.train(AGAIN, Some(&first))?,
-                    false => first,
-                }
-            }
+            _ => runs.train(FLOAT, from)?,
         };
         let quantized = runs.train(bits.name(), Some(&float))?;
         let graph = load(&quantized)?;

@@ -14,6 +14,7 @@ pub mod mve;
 pub mod portable;
 mod reference;
 mod ring;
+mod words;
 
 use core::ops::Range;
 

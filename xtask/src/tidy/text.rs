@@ -5,7 +5,7 @@ use super::{Finding, Source, code};
 /// Lines that a Rust file may have.
 const MAX_LINES: usize = 400;
 /// Bytes that a committed file may have.
-const MAX_BYTES: u64 = 1_200_000;
+const MAX_BYTES: u64 = 1_000_000;
 /// The files that may hold `unsafe` code.
 const UNSAFE: &[&str] = &[
     "models/src/qat/matmul.rs",
@@ -13,7 +13,6 @@ const UNSAFE: &[&str] = &[
     "runtime/src/kernels/armv7em/depthwise/",
     "runtime/src/kernels/armv7em/dot.rs",
     "runtime/src/kernels/armv7em/dsp.rs",
-    "runtime/src/kernels/armv7em/family.rs",
     "runtime/src/kernels/armv7em/lanes.rs",
     "runtime/src/kernels/armv7em/put.rs",
     "runtime/src/kernels/armv7em/store.rs",
@@ -24,12 +23,11 @@ const UNSAFE: &[&str] = &[
     "runtime/src/kernels/host/tile.rs",
     "runtime/src/kernels/mve/depthwise.rs",
     "runtime/src/kernels/mve/dot.rs",
-    "runtime/src/kernels/mve/family.rs",
     "runtime/src/kernels/mve/lines.rs",
     "runtime/src/kernels/mve/panel.rs",
     "runtime/src/kernels/mve/sum.rs",
     "runtime/src/kernels/mve/weights.rs",
-    "runtime/src/kernels/portable/mod.rs",
+    "runtime/src/kernels/words.rs",
     "boards/",
 ];
 /// What marks unfinished work or a file without an idea. Written in halves: this file is checked too.

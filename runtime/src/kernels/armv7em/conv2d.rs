@@ -3,11 +3,11 @@
 
 use core::ops::Range;
 
-use super::family::words;
 use super::scratch::direct_pairs;
 use super::store::Store;
 use super::{channels, dot, patch, weights};
 use crate::kernels::args::{Conv2d, ConvAdd, TensorMut};
+use crate::kernels::words;
 
 /// Fills the rows of `out`; false, and nothing done, where the scratch is too small.
 pub(super) fn conv2d(
@@ -34,7 +34,7 @@ fn run(
     let pairs = filter.outputs.div_ceil(2);
     let (bytes, scratch) = scratch.split_at_mut_checked(4 * groups)?;
     let (spare, scratch) = scratch.split_at_mut_checked(4 * pairs.div_ceil(2))?;
-    let (table, scratch) = words(scratch).split_at_mut_checked(8 * pairs)?;
+    let (table, scratch) = words::unsigned(scratch).split_at_mut_checked(8 * pairs)?;
     let (x, scratch) = scratch.split_at_mut_checked(dot::GROUP * groups)?;
     let (sums, scratch) = scratch.split_at_mut_checked(dot::GROUP * block)?;
     let (table, sums) = (table.as_chunks_mut().0, sums.as_chunks_mut().0);

@@ -1,5 +1,4 @@
 //! The family's type: which form each operation takes, and what the reference does.
-#![allow(unsafe_code)]
 
 use core::ops::Range;
 
@@ -75,10 +74,4 @@ fn convolve(
 ) -> bool {
     op.kernel == Kernel::Winograd && winograd::conv2d(op, add, rows.clone(), scratch, out)
         || conv2d::conv2d(op, add, rows, scratch, out)
-}
-
-/// The whole words of scratch.
-pub(super) fn words(scratch: &mut [u8]) -> &mut [u32] {
-    // SAFETY: any four bytes are a `u32`, and any `u32` is four bytes.
-    unsafe { scratch.align_to_mut() }.1
 }

@@ -9,6 +9,7 @@ use super::scratch::{GROUP, TABLE, VECTOR, blocks, vectors};
 use super::store::{Place, Store};
 use super::weights;
 use crate::kernels::args::{Conv2d, ConvAdd, TensorMut};
+use crate::kernels::words;
 
 /// Fills the rows of `out`; false, and nothing done, where the scratch is too small or a rescale does
 /// not suit.
@@ -33,8 +34,8 @@ fn run(
     let store = Store::new(op, add, out).filter(|_| weights::suits(&op.epilogue))?;
     let blocks = blocks(filter, &op.window, width, scratch.len())?;
     let (vectors, all) = (vectors(filter), filter.outputs.div_ceil(GROUP));
-    let (table, scratch) = super::family::words(scratch).split_at_mut_checked(TABLE * blocks.groups)?;
-    let scratch = super::family::bytes(scratch);
+    let (table, scratch) = words::signed(scratch).split_at_mut_checked(TABLE * blocks.groups)?;
+    let scratch = words::bytes(scratch);
     let (filters, scratch) = scratch.split_at_mut_checked(GROUP * VECTOR * vectors * blocks.groups)?;
     let (values, panel) = scratch.split_at_mut_checked(GROUP * blocks.columns * blocks.groups)?;
     let mut panel = Panel::new(op, panel);

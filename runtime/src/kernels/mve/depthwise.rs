@@ -4,13 +4,13 @@
 
 use core::ops::Range;
 
-use super::family::{bytes, words};
 use super::lines;
 use super::panel::Panel;
 use super::scratch::{DEPTHWISE_TABLE, GROUP, VECTOR, depthwise_columns};
 use super::store::{Place, Store};
 use super::weights;
 use crate::kernels::args::{Conv2d, TensorMut};
+use crate::kernels::words;
 use crate::layout::Layout;
 use crate::shape::DType;
 
@@ -34,8 +34,8 @@ fn run(op: &Conv2d<'_>, rows: Range<usize>, scratch: &mut [u8], out: &mut Tensor
     let store = Store::new(op, None, out).filter(|_| weights::suits(&op.epilogue))?;
     let columns = depthwise_columns(filter, op.filter.bits, &op.window, width, scratch.len())?;
     let vectors = filter.outputs.div_ceil(VECTOR);
-    let (table, scratch) = words(scratch).split_at_mut_checked(DEPTHWISE_TABLE * vectors)?;
-    let (filters, scratch) = bytes(scratch).split_at_mut_checked(VECTOR * filter.taps * vectors)?;
+    let (table, scratch) = words::signed(scratch).split_at_mut_checked(DEPTHWISE_TABLE * vectors)?;
+    let (filters, scratch) = words::bytes(scratch).split_at_mut_checked(VECTOR * filter.taps * vectors)?;
     let (values, panel) = scratch.split_at_mut_checked(VECTOR * columns * vectors)?;
     let table = table.as_chunks_mut().0;
     let length = VECTOR * filter.taps.max(1);

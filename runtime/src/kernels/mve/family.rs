@@ -1,13 +1,12 @@
 //! The family's type: which form each operation takes, and what the reference does.
-#![allow(unsafe_code)]
 
 use core::ops::Range;
 
 use super::sum::{Side, Sum};
 use super::{conv2d, depthwise, pool};
-use crate::kernels::args::{Add, Conv2d, ConvAdd, MatMul, Pool, TensorMut, TensorRef, Window};
-use crate::kernels::{Family, Kernel, Kernels, Reference, Ring};
-use crate::shape::{DType, Shape};
+use crate::kernels::args::{Add, Conv2d, ConvAdd, MatMul, Pool, TensorMut};
+use crate::kernels::{Family, Kernels, Reference};
+use crate::shape::DType;
 
 /// Kernels of Armv8.1-M with Helium.
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,19 +47,7 @@ impl Kernels for Mve {
     }
 
     fn matmul(&mut self, op: &MatMul<'_>, scratch: &mut [u8], out: &mut TensorMut<'_>) {
-        // Rows are the pixels of an image of one line.
-        let line = |channels| Shape::new(1, op.rows, channels);
-        let ring = Ring::whole(1);
-        let (dtype, zero_point) = (op.dtype, op.zero_point);
-        let input =
-            TensorRef { data: op.input, ring, shape: line(op.filter.shape.inputs), dtype, zero_point };
-        let window = Window { kernel: [1; 2], stride: [1; 2], padding: [0; 4] };
-        let conv = Conv2d { input, filter: op.filter, epilogue: op.epilogue, window, kernel: Kernel::Direct };
-        let (shape, dtype, zero_point) = (line(op.filter.shape.outputs), out.dtype, out.zero_point);
-        let image = &mut TensorMut { data: out.data, ring, shape, dtype, zero_point };
-        if !conv2d::conv2d(&conv, None, 0..1, scratch, image) {
-            Reference.matmul(op, scratch, out);
-        }
+        self.conv2d(&op.as_conv2d(), 0..1, scratch, &mut op.line(out));
     }
 
     fn add(&mut self, op: &Add<'_>, rows: Range<usize>, out: &mut TensorMut<'_>) {
@@ -93,16 +80,4 @@ fn add(op: &Add<'_>, rows: Range<usize>, out: &mut TensorMut<'_>) -> bool {
         sum.run(a.row(shape, y), b.data.map(|_| b.row(shape, y)), out.row(y));
     }
     true
-}
-
-/// The whole words of scratch.
-pub(super) fn words(scratch: &mut [u8]) -> &mut [i32] {
-    // SAFETY: any four bytes are an `i32`, and any `i32` is four bytes.
-    unsafe { scratch.align_to_mut() }.1
-}
-
-/// The bytes of words.
-pub(super) fn bytes(words: &mut [i32]) -> &mut [u8] {
-    // SAFETY: any `i32` is four bytes, at any address.
-    unsafe { words.align_to_mut() }.1
 }

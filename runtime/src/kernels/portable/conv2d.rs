@@ -8,8 +8,9 @@ use core::ops::Range;
 use super::constants::{self, Channel};
 use super::dot::{self, Sums};
 use super::scratch::depth;
-use super::{unpack, words};
+use super::unpack;
 use crate::kernels::args::{Conv2d, ConvAdd, TensorMut};
+use crate::kernels::words;
 use crate::layout::WeightBits;
 use crate::shape::DType;
 
@@ -27,7 +28,7 @@ pub(super) fn conv2d(
 ) -> bool {
     let filter = op.filter.shape;
     let depth = depth(filter, op.input.dtype);
-    let weights = words(scratch).get_mut(..filter.taps * depth).filter(|weights| !weights.is_empty());
+    let weights = words::signed(scratch).get_mut(..filter.taps * depth).filter(|weights| !weights.is_empty());
     let (Some(weights), true) = (weights, op.window.kernel[0] <= ROWS) else { return false };
     match op.filter.bits {
         WeightBits::Four => run::<true>(op, add, rows, weights, out),

@@ -3,7 +3,6 @@
 //! Two 4-bit weights share a word, so that one multiplication makes two products; a rescale takes four
 //! multiplications and no 64-bit value. Same bits as the reference, to which what has no form here is
 //! delegated.
-#![allow(unsafe_code)]
 
 mod add;
 mod constants;
@@ -15,9 +14,7 @@ mod unpack;
 
 use core::ops::Range;
 
-use super::{Add, Conv2d, ConvAdd, Family, Kernel, Kernels, MatMul, Pool, Reference, Ring};
-use super::{TensorMut, TensorRef, Window};
-use crate::shape::Shape;
+use super::{Add, Conv2d, ConvAdd, Family, Kernels, MatMul, Pool, Reference, TensorMut};
 
 /// Kernels for any core.
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,19 +55,7 @@ impl Kernels for Portable {
     }
 
     fn matmul(&mut self, op: &MatMul<'_>, scratch: &mut [u8], out: &mut TensorMut<'_>) {
-        // Rows are the pixels of an image of one line.
-        let line = |channels| Shape::new(1, op.rows, channels);
-        let ring = Ring::whole(1);
-        let (dtype, zero_point) = (op.dtype, op.zero_point);
-        let input =
-            TensorRef { data: op.input, ring, shape: line(op.filter.shape.inputs), dtype, zero_point };
-        let window = Window { kernel: [1; 2], stride: [1; 2], padding: [0; 4] };
-        let conv = Conv2d { input, filter: op.filter, epilogue: op.epilogue, window, kernel: Kernel::Direct };
-        let (shape, dtype, zero_point) = (line(op.filter.shape.outputs), out.dtype, out.zero_point);
-        let image = &mut TensorMut { data: out.data, ring, shape, dtype, zero_point };
-        if !conv2d::conv2d(&conv, None, 0..1, scratch, image) {
-            Reference.matmul(op, scratch, out);
-        }
+        self.conv2d(&op.as_conv2d(), 0..1, scratch, &mut op.line(out));
     }
 
     fn add(&mut self, op: &Add<'_>, rows: Range<usize>, out: &mut TensorMut<'_>) {
@@ -86,10 +71,4 @@ impl Kernels for Portable {
     fn max_pool2d(&mut self, op: &Pool<'_>, rows: Range<usize>, out: &mut TensorMut<'_>) {
         Reference.max_pool2d(op, rows, out);
     }
-}
-
-/// The whole words of scratch.
-fn words(scratch: &mut [u8]) -> &mut [i32] {
-    // SAFETY: any four bytes are an `i32`, and any `i32` is four bytes.
-    unsafe { scratch.align_to_mut() }.1
 }

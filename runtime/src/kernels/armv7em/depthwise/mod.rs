@@ -13,10 +13,10 @@ use core::ops::Range;
 use self::block::{BLOCK, Block};
 use self::columns::{COLUMN, Column};
 use super::dot::Sums;
-use super::family::words;
 use super::scratch::{Depthwise, GROUP};
 use super::store::Clamp;
 use crate::kernels::args::{Conv2d, TensorMut, TensorRef, Window};
+use crate::kernels::words;
 use crate::shape::DType;
 
 /// Fills the rows of `out`; false where the operation has no form here or the scratch is too small: the
@@ -36,7 +36,7 @@ fn run(op: &Conv2d<'_>, rows: Range<usize>, scratch: &mut [u8], out: &mut Tensor
     let form = Depthwise::new(window, filter.shape, filter.layout, out.shape.width)?;
     let at_once = form.groups_within(scratch.len());
     let groups = filter.shape.outputs / GROUP;
-    let (values, scratch) = words(scratch).split_at_mut_checked(GROUP * out.shape.width)?;
+    let (values, scratch) = words::unsigned(scratch).split_at_mut_checked(GROUP * out.shape.width)?;
     let (columns, blocks) = scratch.split_at_mut_checked(COLUMN * form.columns)?;
     let (values, columns) = (values.as_chunks_mut().0, columns.as_chunks_mut::<COLUMN>().0);
     let blocks = blocks.as_chunks_mut::<BLOCK>().0.get_mut(..at_once.min(groups))?;

@@ -22,10 +22,10 @@ use input::Band;
 use place::{DROPPED, Lines};
 
 use super::channels;
-use super::family::words;
 use super::scratch::{CHANNELS, PLACES, blocks, patch_words, suits};
 use super::store::{Places, Store};
 use crate::kernels::args::{Conv2d, ConvAdd, TensorMut};
+use crate::kernels::words;
 
 /// Fills the rows of `out`; false, and nothing done, where the kernel does not suit the operation
 /// or the scratch is too small.
@@ -51,7 +51,7 @@ fn run(
     let filter = op.filter.shape;
     let [down, across] = [rows.len().div_ceil(2), out.shape.width.div_ceil(2).max(1)];
     let tiles = down * across;
-    let scratch = words(scratch);
+    let scratch = words::unsigned(scratch);
     let blocks = blocks(filter, tiles.div_ceil(2), 4 * scratch.len())?;
     let [pair, pairs] = [16 * filter.inputs, filter.outputs / 2];
     let (patch, scratch) = scratch.split_at_mut_checked(patch_words(filter, blocks.filters))?;
