@@ -7,14 +7,16 @@ use board::{Active, Device};
 use board_support::{Board, OpCosts, overhead, stack};
 use cortex_m_rt::entry;
 use fourbit::kernels::Kernels;
-use fourbit::{Aligned, Arena, Artefact, Session, Verified};
+use fourbit::{Aligned, Arena, Artefact, Session};
 use fourbit_tests::image;
 use fourbit_tests::report::{Line, Logits};
 
-const MODEL: Verified<'static> = include!(concat!(env!("OUT_DIR"), "/model.rs"));
-const ARENA: usize = MODEL.header().arena_bytes(Active::FAMILY);
-const PIXELS: usize = MODEL.header().input_shape.elements();
-const CLASSES: usize = MODEL.header().logits as usize;
+include!(concat!(env!("OUT_DIR"), "/network.rs"));
+
+static ARTEFACT: Artefact<'static> = NETWORK.artefact();
+const ARENA: usize = NETWORK.header().arena_bytes(<Active>::FAMILY);
+const PIXELS: usize = NETWORK.header().input_shape.elements();
+const CLASSES: usize = NETWORK.header().logits as usize;
 
 #[entry]
 fn main() -> ! {
@@ -26,10 +28,9 @@ fn main() -> ! {
     image::noise(image::BENCH_SEED, IMAGE);
     let overhead = overhead(&mut device);
 
-    // Everything that an application does: check the artefact, bind it, run it.
+    // Everything that an application does: bind the artefact, run it.
     let (count, stack_bytes) = stack::depth(|| {
-        let artefact = Device::expect(Artefact::open(MODEL));
-        let mut session = Device::expect(Session::new(&artefact, Active::default(), &mut MEMORY.0));
+        let mut session = Device::expect(Session::new(&ARTEFACT, Active::<NEEDS>::default(), &mut MEMORY.0));
         let begin = device.count();
         Device::expect(session.run(IMAGE, LOGITS));
         device.count() - begin
@@ -37,8 +38,7 @@ fn main() -> ! {
     Device::report(Line::Total { count: count.saturating_sub(overhead) });
     Device::report(Line::Memory { arena_bytes: ARENA as u32, stack_bytes: stack_bytes as u32 });
 
-    let artefact = Device::expect(Artefact::open(MODEL));
-    let mut session = Device::expect(Session::new(&artefact, Active::default(), &mut MEMORY.0));
+    let mut session = Device::expect(Session::new(&ARTEFACT, Active::<NEEDS>::default(), &mut MEMORY.0));
     Device::expect(session.run_observed(IMAGE, LOGITS, &mut OpCosts::new(&mut device, overhead)));
     Device::report(Line::Logits { image: 0, values: Logits::Values(LOGITS) });
     Device::done()

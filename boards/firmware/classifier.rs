@@ -21,7 +21,7 @@ fn main() -> ! {
         let (file, image): (&[u8], &[i8]) = (black_box(&[]), black_box(&[]));
         let (arena, logits): (&mut [u8], &mut [i8]) = (black_box(&mut []), black_box(&mut []));
         if let Ok(artefact) = Artefact::parse(file)
-            && let Ok(mut session) = Session::new(&artefact, Active::default(), arena)
+            && let Ok(mut session) = Session::new(&artefact, <Active>::default(), arena)
         {
             let _ = black_box(session.run(image, logits));
         }

@@ -31,7 +31,7 @@ fn main() -> ! {
     for (kind, property) in cases::all::<Active>() {
         let mut seeds = 0;
         for seed in (0..SEEDS.into()).chain(committed(kind)) {
-            Device::expect(property(&mut Active::default(), seed));
+            Device::expect(property(&mut <Active>::default(), seed));
             seeds += 1;
         }
         Device::report(Line::Passed { cases: seeds, suite: suite(kind).0 });
@@ -42,7 +42,7 @@ fn main() -> ! {
         let Some(vectors) = Vectors::new(file) else { Device::failed(format_args!("no {suite}")) };
         let (announced, mut checked) = (vectors.announced(), 0);
         for vector in vectors {
-            Device::expect(vector.check(&mut Active::default(), &mut scratch.0, &mut buffer.0));
+            Device::expect(vector.check(&mut <Active>::default(), &mut scratch.0, &mut buffer.0));
             checked += 1;
         }
         if checked != announced {

@@ -8,13 +8,15 @@ use board_support::Board;
 use cortex_m_rt::entry;
 use embedded_hal::digital::OutputPin;
 use fourbit::kernels::Kernels;
-use fourbit::{Aligned, Arena, Artefact, Session, Verified, classify};
+use fourbit::{Aligned, Arena, Artefact, Session, classify};
 use fourbit_tests::report::Line;
 
-const MODEL: Verified<'static> = include!(concat!(env!("OUT_DIR"), "/model.rs"));
-const ARENA: usize = MODEL.header().arena_bytes(Active::FAMILY);
-const PIXELS: usize = MODEL.header().input_shape.elements();
-const CLASSES: usize = MODEL.header().logits as usize;
+include!(concat!(env!("OUT_DIR"), "/network.rs"));
+
+static ARTEFACT: Artefact<'static> = NETWORK.artefact();
+const ARENA: usize = NETWORK.header().arena_bytes(<Active>::FAMILY);
+const PIXELS: usize = NETWORK.header().input_shape.elements();
+const CLASSES: usize = NETWORK.header().logits as usize;
 
 #[entry]
 fn main() -> ! {
@@ -23,9 +25,8 @@ fn main() -> ! {
     static mut LOGITS: [i8; CLASSES] = [0; CLASSES];
 
     let mut device = Device::start();
-    let artefact = Device::expect(Artefact::open(MODEL));
-    let mut session = Device::expect(Session::new(&artefact, Active::default(), &mut MEMORY.0));
-    let scale = artefact.tensor(artefact.header().output).map_or(1.0, |logits| logits.scale.to_f32());
+    let mut session = Device::expect(Session::new(&ARTEFACT, Active::<NEEDS>::default(), &mut MEMORY.0));
+    let scale = ARTEFACT.tensor(ARTEFACT.header().output).map_or(1.0, |logits| logits.scale.to_f32());
     for image in 0.. {
         if device.read(IMAGE) < PIXELS {
             break;
@@ -36,7 +37,7 @@ fn main() -> ! {
         let _ = device.led().set_low();
         Device::expect(result);
         for (class, probability) in classify::top_k::<1>(LOGITS, scale) {
-            let label = artefact.labels().nth(class).unwrap_or("");
+            let label = ARTEFACT.labels().nth(class).unwrap_or("");
             Device::report(Line::Label { image, permille: (1000.0 * probability) as u32, label });
         }
     }

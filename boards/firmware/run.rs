@@ -7,13 +7,15 @@ use board::{Active, Device};
 use board_support::Board;
 use cortex_m_rt::entry;
 use fourbit::kernels::Kernels;
-use fourbit::{Aligned, Arena, Artefact, Session, Verified};
+use fourbit::{Aligned, Arena, Artefact, Session};
 use fourbit_tests::report::{Line, Logits};
 
-const MODEL: Verified<'static> = include!(concat!(env!("OUT_DIR"), "/model.rs"));
-const ARENA: usize = MODEL.header().arena_bytes(Active::FAMILY);
-const PIXELS: usize = MODEL.header().input_shape.elements();
-const CLASSES: usize = MODEL.header().logits as usize;
+include!(concat!(env!("OUT_DIR"), "/network.rs"));
+
+static ARTEFACT: Artefact<'static> = NETWORK.artefact();
+const ARENA: usize = NETWORK.header().arena_bytes(<Active>::FAMILY);
+const PIXELS: usize = NETWORK.header().input_shape.elements();
+const CLASSES: usize = NETWORK.header().logits as usize;
 
 #[entry]
 fn main() -> ! {
@@ -22,8 +24,7 @@ fn main() -> ! {
     static mut LOGITS: [i8; CLASSES] = [0; CLASSES];
 
     let mut device = Device::start();
-    let artefact = Device::expect(Artefact::open(MODEL));
-    let mut session = Device::expect(Session::new(&artefact, Active::default(), &mut MEMORY.0));
+    let mut session = Device::expect(Session::new(&ARTEFACT, Active::<NEEDS>::default(), &mut MEMORY.0));
     let mut image = 0;
     loop {
         match device.read(IMAGE) {

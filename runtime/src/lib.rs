@@ -27,6 +27,7 @@ mod bytes;
 #[cfg(feature = "classify")]
 pub mod classify;
 mod crc;
+mod embedded;
 pub mod image;
 pub mod int4;
 pub mod kernels;
@@ -37,6 +38,7 @@ pub mod shape;
 
 pub use artefact::{Aligned, Artefact, HeaderError, ParseError, Verified};
 pub use crc::{Crc32, crc32};
+pub use embedded::Embedded;
 pub use session::{Event, Observer, Session, SessionError};
 
 /// Memory for activations: `N` bytes at a 16-aligned address.

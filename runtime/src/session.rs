@@ -12,6 +12,7 @@ use core::ops::Range;
 use crate::artefact::schedule::{Call, Schedule};
 use crate::artefact::{AddRecord, Artefact, Choice, Fusion, Linear, Op, Plan, replaces};
 use crate::crc::Crc32;
+use crate::kernels::needs::{self, has};
 use crate::kernels::{Add, ConvAdd, Family, Kernels, Pool, TensorRef, Window};
 use place::{Part, Place, disjoint};
 
@@ -53,6 +54,8 @@ pub enum SessionError {
         /// Values given.
         have: usize,
     },
+    /// The kernels are those of another embedded network.
+    Kernels,
     /// The plan and the records contradict each other: ruled out by [`Artefact::open`].
     Plan {
         /// The op at which it was seen.
@@ -123,6 +126,9 @@ impl<'a, K: Kernels> Session<'a, K> {
         arena: &'a mut [u8],
     ) -> Result<Self, SessionError> {
         let plan = artefact.plan(family).ok_or(SessionError::NoPlan)?;
+        if artefact.needs() & !K::NEEDS != 0 {
+            return Err(SessionError::Kernels);
+        }
         let (need, have) = (plan.arena_bytes(), arena.len());
         if have < need {
             return Err(SessionError::ArenaTooSmall { need, have });
@@ -197,11 +203,14 @@ impl<'a, K: Kernels> Session<'a, K> {
         let input = self.place(record.input)?;
         match &record.op {
             Op::Conv2d(window, linear) => self.convolve(step, window, linear, &input, false),
-            Op::DepthwiseConv2d(window, linear) => self.convolve(step, window, linear, &input, true),
+            Op::DepthwiseConv2d(window, linear) if has(K::NEEDS, needs::DEPTHWISE) => {
+                self.convolve(step, window, linear, &input, true)
+            }
             Op::MatMul(linear) => self.multiply(step, linear, &input),
-            Op::Add(add) => self.add(step, record.input, add, &input),
-            Op::AvgPool2d(window) => self.pool(step, window, &input, false),
-            Op::MaxPool2d(window) => self.pool(step, window, &input, true),
+            Op::Add(add) if has(K::NEEDS, needs::ADD) => self.add(step, record.input, add, &input),
+            Op::AvgPool2d(window) if has(K::NEEDS, needs::AVG_POOL) => self.pool(step, window, &input, false),
+            Op::MaxPool2d(window) if has(K::NEEDS, needs::MAX_POOL) => self.pool(step, window, &input, true),
+            _ => None,
         }
     }
 
@@ -227,8 +236,8 @@ impl<'a, K: Kernels> Session<'a, K> {
         let parts = [x.bytes, addend, step.choice.scratch_range(), y.bytes];
         let [data, addend, scratch, out] = disjoint(self.arena, parts)?;
         let outputs = step.output.info.shape.channels;
-        let view = input.info.view(data, x.ring);
-        let mut op = self.artefact.conv2d(*window, linear, view, outputs, depthwise);
+        let rows = (&input.info, &*data, x.ring);
+        let mut op = self.artefact.conv2d(window, linear, rows, outputs, depthwise);
         let op = op.as_mut()?;
         op.kernel = step.choice.kernel;
         let (rows, out) = (step.rows.clone(), &mut step.output.info.view_mut(out, y.ring));
@@ -237,7 +246,9 @@ impl<'a, K: Kernels> Session<'a, K> {
                 add.other.data = add.other.data.map(|_| &*addend);
                 self.kernels.conv2d_add(op, add, rows, scratch, out);
             }
-            None if depthwise => self.kernels.depthwise_conv2d(op, rows, scratch, out),
+            None if depthwise && has(K::NEEDS, needs::DEPTHWISE) => {
+                self.kernels.depthwise_conv2d(op, rows, scratch, out)
+            }
             None => self.kernels.conv2d(op, rows, scratch, out),
         }
         Some(())
@@ -290,9 +301,10 @@ impl<'a, K: Kernels> Session<'a, K> {
         let [data, _, _, out] = disjoint(self.arena, [x.bytes, 0..0, 0..0, y.bytes])?;
         let op = Pool { input: input.info.view(data, x.ring), window: *window };
         let (rows, out) = (step.rows.clone(), &mut step.output.info.view_mut(out, y.ring));
-        match maximum {
-            false => self.kernels.avg_pool2d(&op, rows, out),
-            true => self.kernels.max_pool2d(&op, rows, out),
+        if has(K::NEEDS, needs::MAX_POOL) && maximum {
+            self.kernels.max_pool2d(&op, rows, out);
+        } else {
+            self.kernels.avg_pool2d(&op, rows, out);
         }
         Some(())
     }
@@ -387,6 +399,9 @@ impl fmt::Display for SessionError {
             Self::Logits { need, have } => {
                 write!(f, "the logits have {have} values and the network gives {need}; give as many")
             }
+            Self::Kernels => f.write_str(
+                "the kernels lack what the artefact may need; take all of the family's, or those of the embedded network",
+            ),
             Self::Plan { op } => {
                 write!(f, "the artefact's plan contradicts its records at op {op}; build it again")
             }

@@ -36,8 +36,8 @@ fn every_family_gives_the_same_bits() {
         }
         let expected = logits(&artefact, Family::Host, Reference, &image);
         let found = [
-            logits(&artefact, Family::Portable, Portable, &image),
-            logits(&artefact, Family::Armv7em, Armv7em, &image),
+            logits(&artefact, Family::Portable, <Portable>::default(), &image),
+            logits(&artefact, Family::Armv7em, <Armv7em>::default(), &image),
             logits(&artefact, Family::Mve, Reference, &image),
         ];
         assert_eq!(found, [expected; 3], "{setting}");

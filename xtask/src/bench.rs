@@ -33,7 +33,7 @@ const RUNS: usize = 200;
   cargo xtask bench --model target/fourbit/resnet8-shapes-w4a8/resnet8-shapes-w4a8.fourbit --json
 
 Instructions are counted by the emulator, cycles by a chip, for one image, from the int8 image to the
-logits; on this machine (sim) it is the time of one thread. Code is what the classifier adds to flash
+logits; on this machine (sim) it is the time of one thread. Code is what a product with this one network adds to flash
 beside the artefact; the stack is its high-water mark. The input is drawn from a seed.
 
 Cycles of emulated cores are an estimate (docs/costs.md), and so named.")]
@@ -228,7 +228,7 @@ fn sha256(report: &Report) -> String {
     format!("artefact's SHA-256  {}", report.artefact_sha256)
 }
 
-/// What lies in flash; code is the classifier's, without a console.
+/// What lies in flash; code is the product's, without a console.
 fn flash(report: &Report) -> Table {
     let Flash { code_bytes, constants_bytes, weights_bytes, tables_bytes } = report.flash;
     let mut table = Table::new(["flash", "bytes"]);

@@ -61,8 +61,10 @@ pub(crate) enum Program {
     Demo,
     /// The kernels' suites.
     Conformance,
-    /// Nothing but the runtime: its code size, and that it cannot panic.
+    /// The runtime for any artefact: that it cannot panic.
     Classifier,
+    /// One network and what it needs of the runtime: its code size.
+    Product,
 }
 
 /// What one image costs on a board.
@@ -76,7 +78,7 @@ pub(crate) struct Bench {
     pub(crate) arena_bytes: usize,
     /// High-water mark.
     pub(crate) stack_bytes: usize,
-    /// Of the classifier beside the artefact.
+    /// Of a product beside the artefact.
     pub(crate) flash: Flash,
     /// For the image of noise that was measured.
     pub(crate) logits: Vec<i8>,
@@ -103,6 +105,7 @@ impl Program {
             Self::Demo => "demo",
             Self::Conformance => "conformance",
             Self::Classifier => "classifier",
+            Self::Product => "product",
         }
     }
 }
@@ -211,8 +214,9 @@ impl Board {
 
     /// What one image costs.
     pub(crate) fn bench(&self, model: &Model) -> anyhow::Result<Bench> {
-        let classifier = self.firmware(Program::Classifier, Some(model))?;
-        let mut bench = Bench { flash: Flash::read(&classifier.elf)?, ..Bench::default() };
+        let product = self.firmware(Program::Product, Some(model))?;
+        let flash = Flash::read(&product.elf)?.beside(model.bytes().len());
+        let mut bench = Bench { flash, ..Bench::default() };
         let firmware = self.firmware(Program::Bench, Some(model))?;
         self.runner.run(&firmware, &[], true, |line| match line {
             Line::Total { count } => bench.count = count,

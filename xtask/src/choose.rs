@@ -26,7 +26,7 @@ use crate::table::{Table, percent, thousands};
   cargo xtask choose --frontier models/artefacts/pareto-cifar10.csv --board nrf52840-dk \\
       --max-ram 64K --max-flash 256K --max-latency 200ms
 
-RAM is the arena of activations; the stack comes on top. Flash is the artefact and the classifier's code. The
+RAM is the arena of activations; the stack comes on top. Flash is the artefact and the code for it. The
 latency is an estimate: the instructions that an emulator counted, one a cycle of the board's clock; a chip
 takes longer. What is not limited, the board's memory limits.
 

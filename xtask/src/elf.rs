@@ -11,7 +11,7 @@ use serde::Serialize;
 /// Section of interrupt vectors: every firmware of the board has it.
 const VECTORS: &str = ".vector_table";
 
-/// Bytes of flash beside the artefact and the interrupt vectors.
+/// Bytes of flash beside the interrupt vectors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Flash {
     /// Instructions.
@@ -30,6 +30,11 @@ impl Flash {
             (name, section.kind(), section.size() as usize)
         });
         Ok(Self::sum(sections))
+    }
+
+    /// What is left without an artefact among the constants.
+    pub(crate) fn beside(self, artefact: usize) -> Self {
+        Self { constants: self.constants.saturating_sub(artefact), ..self }
     }
 
     /// Both.

@@ -15,7 +15,7 @@ use crate::model::Model;
 pub(crate) struct Cost {
     /// The artefact, in flash.
     pub(crate) artefact_bytes: usize,
-    /// Everything else of the classifier in flash.
+    /// Everything else of a product in flash.
     pub(crate) code_bytes: Option<usize>,
     /// What that is.
     #[serde(skip)]

@@ -2,9 +2,10 @@
 //!
 //! - `memory.x`, the regions for the link script, and the arguments that name the script;
 //! - `BOARD_CLOCK_HZ`, a variable for `env!`;
-//! - `model.rs`, an expression of type `fourbit::Verified<'static>`: the artefact that the variable
-//!   `FOURBIT_MODEL` names, embedded. A corrupt file fails the build: up to 256 KiB the compiler
-//!   checks the CRCs in a `const`, above that this script does.
+//! - `network.rs`, the constants `NEEDS` and `NETWORK: fourbit::Embedded<NEEDS>`: the artefact that the
+//!   variable `FOURBIT_MODEL` names, whose content this script has checked, and the kernels that it needs on
+//!   this board. A corrupt file fails the build: up to 256 KiB the compiler checks the CRCs in a `const`,
+//!   above that this script does.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -12,6 +13,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use fourbit::Artefact;
+use fourbit::kernels::{Family, needs};
 use serde::Deserialize;
 
 /// Largest artefact that the compiler checks.
@@ -21,6 +24,7 @@ const CONST_BYTES: usize = 256 * 1024;
 #[derive(Deserialize)]
 struct Board {
     clock_hz: u32,
+    kernels: String,
     memory: BTreeMap<String, Region>,
 }
 
@@ -57,7 +61,7 @@ fn emit_all() -> Result<(), String> {
         fs::write(out.join(name), text).map_err(|error| format!("cannot write {name}: {error}"))
     };
     write("memory.x", &regions(&board.memory))?;
-    write("model.rs", &model()?)?;
+    write("network.rs", &network(&board.kernels)?)?;
     println!("cargo::rerun-if-changed=board.toml");
     println!("cargo::rerun-if-env-changed=FOURBIT_MODEL");
     println!("cargo::rustc-env=BOARD_CLOCK_HZ={}", board.clock_hz);
@@ -82,19 +86,40 @@ fn regions(memory: &BTreeMap<String, Region>) -> String {
     text
 }
 
-/// An expression for the artefact: one that fails the build where no artefact was named.
-fn model() -> Result<String, String> {
+/// The items of `network.rs`: some that fail the build where no artefact was named.
+fn network(kernels: &str) -> Result<String, String> {
+    let family = match kernels {
+        "portable" => Family::Portable,
+        "armv7em" => Family::Armv7em,
+        "mve" => Family::Mve,
+        other => return Err(format!("board.toml: no kernels are called {other}")),
+    };
     let Some(path) = env::var_os("FOURBIT_MODEL") else {
-        return Ok("compile_error!(\"set FOURBIT_MODEL to the path of a .fourbit file\")".to_owned());
+        return Ok("compile_error!(\"set FOURBIT_MODEL to the path of a .fourbit file\");".to_owned());
     };
     let path = Path::new(&path).canonicalize();
     let path = path.map_err(|error| format!("FOURBIT_MODEL does not name a file: {error}"))?;
     println!("cargo::rerun-if-changed={}", path.display());
     let bytes = fs::read(&path).map_err(|error| format!("cannot read the artefact: {error}"))?;
+    let verified = verified(&path, &bytes)?;
+    let needs = needs(&bytes, family)?;
+    Ok(format!(
+        "const NEEDS: u32 = {needs:#x};
+const NETWORK: fourbit::Embedded<NEEDS> = {{
+    const VERIFIED: fourbit::Verified<'static> = {verified};
+    // SAFETY: the build script has opened this file and taken the needs from it.
+    unsafe {{ fourbit::Embedded::new(VERIFIED) }}
+}};
+"
+    ))
+}
+
+/// An expression for the artefact, its CRCs checked.
+fn verified(path: &Path, bytes: &[u8]) -> Result<String, String> {
     if bytes.len() <= CONST_BYTES {
         return Ok(format!("fourbit::embed!({path:?})"));
     }
-    fourbit::Verified::new(&bytes).map_err(|error| format!("the artefact cannot be embedded: {error}"))?;
+    fourbit::Verified::new(bytes).map_err(|error| format!("the artefact cannot be embedded: {error}"))?;
     Ok(format!(
         "{{
     static FILE: &fourbit::Aligned<[u8]> = &fourbit::Aligned(*include_bytes!({path:?}));
@@ -104,4 +129,18 @@ fn model() -> Result<String, String> {
     }}
 }}"
     ))
+}
+
+/// What kernels the artefact needs, its content checked; everything for a file that does not verify, which
+/// the compiler refuses.
+fn needs(bytes: &[u8], family: Family) -> Result<u32, String> {
+    // An artefact lies at a multiple of 16.
+    let mut memory = vec![0; bytes.len() + 15];
+    let start = memory.as_ptr().align_offset(16);
+    let memory = &mut memory[start..start + bytes.len()];
+    memory.copy_from_slice(bytes);
+    let Ok(verified) = fourbit::Verified::new(memory) else { return Ok(needs::ALL) };
+    let artefact =
+        Artefact::open(verified).map_err(|error| format!("the artefact cannot be embedded: {error}"))?;
+    needs::of(&artefact, family).ok_or_else(|| "the artefact has no plan for this board".to_owned())
 }

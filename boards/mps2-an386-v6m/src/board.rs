@@ -7,8 +7,8 @@ use board_support::mps::{Mps, number};
 #[cfg(feature = "defmt")]
 use defmt_semihosting as _;
 
-/// The kernels of this core.
-pub type Active = fourbit::kernels::Portable;
+/// The kernels of this core: all, or what one network needs.
+pub type Active<const NEEDS: u32 = { fourbit::kernels::needs::ALL }> = fourbit::kernels::Portable<NEEDS>;
 
 /// The board, brought up.
 pub type Device = Mps<0x4002_8000, { number(env!("BOARD_CLOCK_HZ")) }>;

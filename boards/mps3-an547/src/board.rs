@@ -9,8 +9,8 @@ use board_support::mps::{Mps, number};
 #[cfg(feature = "defmt")]
 use defmt_semihosting as _;
 
-/// The kernels of this core.
-pub type Active = fourbit::kernels::Mve;
+/// The kernels of this core: all, or what one network needs.
+pub type Active<const NEEDS: u32 = { fourbit::kernels::needs::ALL }> = fourbit::kernels::Mve<NEEDS>;
 
 /// The board, brought up.
 pub type Device = Mps<0x5930_2000, { number(env!("BOARD_CLOCK_HZ")) }>;

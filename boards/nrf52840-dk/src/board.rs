@@ -15,8 +15,8 @@ use fourbit_tests::frame::Receiver;
 use rtt_target::ChannelMode::BlockIfFull;
 use rtt_target::{DownChannel, rtt_init, set_defmt_channel};
 
-/// The kernels of this core.
-pub type Active = fourbit::kernels::Armv7em;
+/// The kernels of this core: all, or what one network needs.
+pub type Active<const NEEDS: u32 = { fourbit::kernels::needs::ALL }> = fourbit::kernels::Armv7em<NEEDS>;
 
 /// The instruction cache of the flash: off after a reset.
 const NVMC_ICACHECNF: *mut u32 = 0x4001_E540 as *mut u32;

@@ -133,17 +133,15 @@ fn spec(graph: &QGraph, node: usize, output: TensorId) -> Option<LinearSpec> {
 
 /// As `fourbit::artefact::schedule` reads an artefact's operations.
 fn reads(graph: &QGraph, nodes: &Range<usize>) -> [Read; 2] {
-    let same = |id: TensorId| Read::same(id as u16, graph.tensors[id].info.shape.height as u16);
+    let same = |id: TensorId| Read::same(id as u16);
     let node = &graph.nodes[nodes.start];
-    let input = same(node.inputs[0]);
-    match node.op {
+    let input = node.inputs[0];
+    match &node.op {
         QOp::Conv2d(window, _)
         | QOp::DepthwiseConv2d(window, _)
         | QOp::AvgPool2d(window)
         | QOp::MaxPool2d(window) => {
-            let [kernel, stride, top] =
-                [window.kernel[0], window.stride[0], window.padding[0]].map(|rows| rows as u16);
-            let input = Read { kernel, stride, top, ..input };
+            let input = Read::window(input as u16, window);
             let add = &graph.nodes[nodes.end - 1];
             let other = add.inputs.iter().find(|&&id| id != node.output);
             match other.filter(|_| nodes.len() == 2) {
@@ -151,7 +149,7 @@ fn reads(graph: &QGraph, nodes: &Range<usize>) -> [Read; 2] {
                 None => [input, input],
             }
         }
-        QOp::MatMul(_) => [Read { kernel: input.height, stride: 0, ..input }; 2],
-        QOp::Add(_) => [input, same(node.inputs[1])],
+        QOp::MatMul(_) => [Read::all(input as u16); 2],
+        QOp::Add(_) => [same(input), same(node.inputs[1])],
     }
 }

@@ -20,7 +20,9 @@ pub use op::{AddRecord, Linear, OP_BYTES, Op, OpRecord};
 pub use plan::{CHOICE_BYTES, Choice, Fusion, PLACEMENT_BYTES, PLAN_HEAD_BYTES, Placement, Plan};
 pub use tensor::{TENSOR_BYTES, TensorInfo};
 
-use crate::kernels::{Conv2d, Epilogue, Family, Filter, Kernel, LinearSpec, MatMul, TensorRef, Window};
+use crate::kernels::{
+    Conv2d, Epilogue, Family, Filter, Kernel, LinearSpec, MatMul, Ring, TensorRef, Window, needs,
+};
 use crate::layout::FilterShape;
 use crate::shape::{DType, Shape};
 use header::{ALIGN, kind};
@@ -34,6 +36,7 @@ pub struct Artefact<'a> {
     ops: &'a [[u8; OP_BYTES]],
     weights: &'a [u8],
     channels: &'a [u8],
+    needs: u32,
 }
 
 impl<'a> Artefact<'a> {
@@ -48,23 +51,49 @@ impl<'a> Artefact<'a> {
         if !verified.bytes().as_ptr().addr().is_multiple_of(ALIGN) {
             return Err(ParseError::Misaligned);
         }
-        let (bytes, header) = (verified.bytes(), *verified.header());
-        let mut artefact = Self { header, bytes, tensors: &[], ops: &[], weights: &[], channels: &[] };
-        artefact.tensors = artefact.section(kind::TENSORS, 0).unwrap_or(&[]).as_chunks().0;
-        artefact.ops = artefact.section(kind::OPS, 0).unwrap_or(&[]).as_chunks().0;
-        artefact.weights = artefact.section(kind::WEIGHTS, 0).unwrap_or(&[]);
-        artefact.channels = artefact.section(kind::CHANNELS, 0).unwrap_or(&[]);
+        let artefact = Self::views(verified, needs::ALL);
         check::check(&artefact)?;
         Ok(artefact)
     }
 
+    /// The sections of a file whose content is known to be good.
+    pub(crate) const fn views(verified: Verified<'a>, needs: u32) -> Self {
+        let (bytes, header) = (verified.bytes(), *verified.header());
+        let whole = Self { header, bytes, tensors: &[], ops: &[], weights: &[], channels: &[], needs };
+        Self {
+            tensors: whole.known(kind::TENSORS).as_chunks().0,
+            ops: whole.known(kind::OPS).as_chunks().0,
+            weights: whole.known(kind::WEIGHTS),
+            channels: whole.known(kind::CHANNELS),
+            ..whole
+        }
+    }
+
+    /// The content of a section of which there is one at most; empty where the file has none.
+    const fn known(&self, kind: u16) -> &'a [u8] {
+        match self.section(kind, 0) {
+            Some(content) => content,
+            None => &[],
+        }
+    }
+
+    /// What kernels must have for it: everything, but for a network that a firmware embeds.
+    pub(crate) fn needs(&self) -> u32 {
+        self.needs
+    }
+
     /// The content of a section; `None` where the file has none.
     #[inline(never)]
-    fn section(&self, kind: u16, tag: u16) -> Option<&'a [u8]> {
-        let mut sections = (0..self.header.sections).map(|index| Section::read(self.bytes, index));
-        sections
-            .find(|section| (section.kind, section.tag) == (kind, tag))
-            .map(|section| section.content(self.bytes))
+    const fn section(&self, kind: u16, tag: u16) -> Option<&'a [u8]> {
+        let mut index = 0;
+        while index < self.header.sections {
+            let section = Section::read(self.bytes, index);
+            if section.kind == kind && section.tag == tag {
+                return Some(section.content(self.bytes));
+            }
+            index += 1;
+        }
+        None
     }
 
     /// The content of a text section; empty where the file has none.
@@ -177,12 +206,13 @@ impl<'a> Artefact<'a> {
         Some(Epilogue { bias, multiplier, shift, min: linear.min, max: linear.max })
     }
 
-    /// Arguments of a convolution; `depthwise` filters have one input channel.
+    /// Arguments of a convolution of some rows of `input`; `depthwise` filters have one input channel.
+    #[inline(never)]
     pub(crate) fn conv2d(
         &self,
-        window: Window,
+        window: &Window,
         linear: &Linear,
-        input: TensorRef<'a>,
+        (input, data, ring): (&TensorInfo, &'a [u8], Ring),
         outputs: usize,
         depthwise: bool,
     ) -> Option<Conv2d<'a>> {
@@ -190,10 +220,10 @@ impl<'a> Artefact<'a> {
         let inputs = if depthwise { 1 } else { input.shape.channels };
         let filter = self.filter(linear, FilterShape { outputs, taps, inputs })?;
         Some(Conv2d {
-            input,
+            input: input.view(data, ring),
             filter,
             epilogue: self.epilogue(linear, outputs)?,
-            window,
+            window: *window,
             kernel: Kernel::Direct,
         })
     }

@@ -8,25 +8,24 @@
 use core::ops::Range;
 
 use super::{Artefact, Choice, Fusion, Op, Plan};
+use crate::kernels::Window;
 
 /// Most ops of a group.
-pub const MAX_GROUP: usize = 16;
+pub const MAX_GROUP: usize = 14;
 
 /// The rows of a tensor that an op reads for a row of its output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Read {
     /// The tensor.
     pub tensor: u16,
-    /// Its height.
-    pub height: u16,
     /// Height of the window.
-    pub kernel: u16,
-    /// Rows that the window moves per row of output.
-    pub stride: u16,
+    pub kernel: u8,
+    /// Rows that the window moves per row of output; 0 where every row is read.
+    pub stride: u8,
     /// Rows of padding above the tensor.
-    pub top: u16,
-    /// The stage of the group that makes it.
-    pub producer: Option<u8>,
+    pub top: u8,
+    /// The stage of the group that makes it; [`NO_STAGE`](Self::NO_STAGE) for none.
+    pub producer: u8,
 }
 
 /// An op in a group, and how far it has come.
@@ -63,17 +62,33 @@ pub struct Schedule {
 
 impl Read {
     /// Nothing.
-    const NONE: Self = Self { tensor: 0, height: 0, kernel: 0, stride: 0, top: 0, producer: None };
+    const NONE: Self = Self { tensor: 0, kernel: 0, stride: 0, top: 0, producer: Self::NO_STAGE };
+    /// Stands for no stage.
+    pub const NO_STAGE: u8 = u8::MAX;
 
     /// Reads the row that is made.
-    pub const fn same(tensor: u16, height: u16) -> Self {
-        Self { tensor, height, kernel: 1, stride: 1, top: 0, producer: None }
+    pub const fn same(tensor: u16) -> Self {
+        Self { tensor, kernel: 1, stride: 1, ..Self::NONE }
     }
 
-    /// The row behind the last that is read for output rows up to `end`.
-    pub fn end(&self, end: usize) -> usize {
+    /// Reads a window's rows. The parts of a window are at most 255, as an artefact's are.
+    pub fn window(tensor: u16, window: &Window) -> Self {
+        let [kernel, stride, top] = [window.kernel[0], window.stride[0], window.padding[0]];
+        Self { kernel: kernel as u8, stride: stride as u8, top: top as u8, ..Self::same(tensor) }
+    }
+
+    /// Reads every row.
+    pub const fn all(tensor: u16) -> Self {
+        Self { tensor, ..Self::NONE }
+    }
+
+    /// The row behind the last that is read for output rows up to `end`, of a tensor of `height` rows.
+    pub fn end(&self, end: usize, height: u16) -> usize {
+        if self.stride == 0 {
+            return height.into();
+        }
         let last = end.saturating_sub(1) * usize::from(self.stride) + usize::from(self.kernel);
-        last.saturating_sub(self.top.into()).min(self.height.into())
+        last.saturating_sub(self.top.into()).min(height.into())
     }
 
     /// The first row that is read for output rows from `start` on.
@@ -108,6 +123,7 @@ impl Schedule {
 
     /// Becomes the schedule of the group that starts with op `first`; `None` where that is too long or not
     /// well-formed.
+    #[inline(never)]
     pub fn load(&mut self, artefact: &Artefact<'_>, plan: &Plan<'_>, first: usize) -> Option<()> {
         self.count = 0;
         for index in group(plan, first)? {
@@ -121,7 +137,7 @@ impl Schedule {
         let earlier = self.stages.get(..self.count)?;
         for read in &mut stage.reads {
             let maker = earlier.iter().position(|s| s.height > 0 && s.writes == read.tensor);
-            read.producer = maker.map(|index| index as u8);
+            read.producer = maker.map_or(Read::NO_STAGE, |index| index as u8);
         }
         *self.stages.get_mut(self.count)? = stage;
         self.count += 1;
@@ -134,6 +150,7 @@ impl Schedule {
     }
 
     /// What runs next; `None` when every row is made.
+    #[inline(never)]
     pub fn next_call(&self) -> Option<Call> {
         let unfinished = |stage: &Stage| stage.done < stage.height;
         let mut at = self.stages().iter().rposition(unfinished)?;
@@ -141,9 +158,9 @@ impl Schedule {
             let stage = self.stages.get(at)?;
             let rows = stage.next_rows();
             let lacks = |read: &Read| {
-                let producer = usize::from(read.producer?);
-                let made = self.stages.get(producer)?.done;
-                (usize::from(made) < read.end(rows.end)).then_some(producer)
+                let producer = usize::from(read.producer);
+                let made = self.stages.get(producer)?;
+                (usize::from(made.done) < read.end(rows.end, made.height)).then_some(producer)
             };
             match stage.reads.iter().find_map(lacks) {
                 // Producers come earlier, so this ends.
@@ -203,28 +220,26 @@ fn stage(artefact: &Artefact<'_>, choice: &Choice, index: usize) -> Option<Stage
     }
     let record = artefact.op(index)?;
     let height = |tensor| artefact.tensor(tensor).map(|info| info.shape.height as u16);
-    let input = Read::same(record.input, height(record.input)?);
     let mut writes = record.output;
     let reads = match record.op {
-        Op::Conv2d(window, _)
-        | Op::DepthwiseConv2d(window, _)
-        | Op::AvgPool2d(window)
-        | Op::MaxPool2d(window) => {
-            let [kernel, stride] = [window.kernel[0] as u16, window.stride[0] as u16];
-            let input = Read { kernel, stride, top: window.padding[0] as u16, ..input };
+        Op::Conv2d(ref window, _)
+        | Op::DepthwiseConv2d(ref window, _)
+        | Op::AvgPool2d(ref window)
+        | Op::MaxPool2d(ref window) => {
+            let input = Read::window(record.input, window);
             match choice.fusion {
                 Fusion::WithNext => {
                     let add = artefact.op(index + 1)?;
                     let other = add.inputs().find(|&tensor| tensor != record.output)?;
                     writes = add.output;
                     // The addend first: so a shortcut's rows are made before its input moves on.
-                    [Read::same(other, height(other)?), input]
+                    [Read::same(other), input]
                 }
                 _ => [input, input],
             }
         }
-        Op::MatMul(_) => [Read { kernel: input.height, stride: 0, ..input }; 2],
-        Op::Add(add) => [input, Read::same(add.other, height(add.other)?)],
+        Op::MatMul(_) => [Read::all(record.input); 2],
+        Op::Add(add) => [Read::same(record.input), Read::same(add.other)],
     };
     let rows = height(writes)?;
     let step = if choice.rows == 0 { rows } else { choice.rows.into() };
@@ -235,8 +250,8 @@ fn stage(artefact: &Artefact<'_>, choice: &Choice, index: usize) -> Option<Stage
 mod tests {
     use super::*;
 
-    fn window(tensor: u16, height: u16, stride: u16) -> [Read; 2] {
-        [Read { kernel: 3, stride, top: 1, ..Read::same(tensor, height) }; 2]
+    fn window(tensor: u16, stride: u8) -> [Read; 2] {
+        [Read { kernel: 3, stride, top: 1, ..Read::same(tensor) }; 2]
     }
 
     fn stage(writes: u16, height: u16, reads: [Read; 2]) -> Stage {
@@ -255,7 +270,7 @@ mod tests {
     #[test]
     fn rows_are_made_when_they_are_read() {
         // 3x3 over 3x3, four rows: the second has a row as soon as the first has two.
-        let stages = [stage(1, 4, window(0, 4, 1)), stage(2, 4, window(1, 4, 1))];
+        let stages = [stage(1, 4, window(0, 1)), stage(2, 4, window(1, 1))];
         let schedule = Schedule::new(stages.into_iter()).expect("a schedule");
         let order = [(0, 0), (0, 1), (1, 0), (0, 2), (1, 1), (0, 3), (1, 2), (1, 3)];
         assert_eq!(calls(schedule), order.map(|(stage, row)| (stage, row..row + 1)));
@@ -263,8 +278,8 @@ mod tests {
 
     #[test]
     fn rows_that_nobody_reads_are_made_at_the_end() {
-        let valid = Read { kernel: 1, stride: 2, ..Read::same(1, 4) };
-        let stages = [stage(1, 4, window(0, 4, 1)), stage(2, 2, [valid; 2])];
+        let valid = Read { kernel: 1, stride: 2, ..Read::same(1) };
+        let stages = [stage(1, 4, window(0, 1)), stage(2, 2, [valid; 2])];
         let schedule = Schedule::new(stages.into_iter()).expect("a schedule");
         let order = [(0, 0), (1, 0), (0, 1), (0, 2), (1, 1), (0, 3)];
         assert_eq!(calls(schedule), order.map(|(stage, row)| (stage, row..row + 1)));
@@ -272,7 +287,7 @@ mod tests {
 
     #[test]
     fn the_oldest_row_that_is_still_read() {
-        let stages = [stage(1, 4, window(0, 4, 1)), stage(2, 4, window(1, 4, 1))];
+        let stages = [stage(1, 4, window(0, 1)), stage(2, 4, window(1, 1))];
         let mut schedule = Schedule::new(stages.into_iter()).expect("a schedule");
         assert_eq!([0, 1, 2].map(|tensor| schedule.oldest(tensor)), [0, 0, usize::MAX]);
         for _ in 0..5 {
@@ -285,8 +300,8 @@ mod tests {
 
     #[test]
     fn a_group_has_an_end() {
-        let stages = (0..MAX_GROUP as u16).map(|i| stage(i + 1, 2, window(i, 2, 1)));
+        let stages = (0..MAX_GROUP as u16).map(|i| stage(i + 1, 2, window(i, 1)));
         assert!(Schedule::new(stages.clone()).is_some());
-        assert!(Schedule::new(stages.chain([stage(99, 2, window(0, 2, 1))])).is_none());
+        assert!(Schedule::new(stages.chain([stage(99, 2, window(0, 1))])).is_none());
     }
 }

@@ -11,6 +11,7 @@ mod choice;
 mod host;
 mod line;
 pub mod mve;
+pub mod needs;
 pub mod portable;
 mod reference;
 mod ring;
@@ -68,6 +69,8 @@ impl Family {
 pub trait Kernels {
     /// The plan that these kernels run under.
     const FAMILY: Family;
+    /// What they have code for, as [`needs`]: a session takes no artefact that needs more.
+    const NEEDS: u32;
 
     /// 2-D convolution over all input channels.
     fn conv2d(&mut self, op: &Conv2d<'_>, rows: Range<usize>, scratch: &mut [u8], out: &mut TensorMut<'_>);

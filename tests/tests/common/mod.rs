@@ -26,6 +26,7 @@ impl Unpacking {
 
 impl Kernels for Unpacking {
     const FAMILY: Family = Family::Host;
+    const NEEDS: u32 = fourbit::kernels::needs::ALL;
 
     fn conv2d(&mut self, op: &Conv2d<'_>, rows: Range<usize>, scratch: &mut [u8], out: &mut TensorMut<'_>) {
         self.host(&op.filter, op.filter.shape.taps * op.input.shape.channels).conv2d(op, rows, scratch, out);

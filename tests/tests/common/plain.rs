@@ -129,6 +129,7 @@ impl Plain {
 
 impl Kernels for Plain {
     const FAMILY: Family = Family::Portable;
+    const NEEDS: u32 = fourbit::kernels::needs::ALL;
 
     fn conv2d(&mut self, op: &Conv2d<'_>, rows: Range<usize>, _scratch: &mut [u8], out: &mut TensorMut<'_>) {
         let to = (rows, out.zero_point);

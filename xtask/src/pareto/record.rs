@@ -36,7 +36,7 @@ pub(crate) struct Record {
     pub(crate) instructions: Option<u64>,
     /// The artefact; of a float point 2 bytes a parameter.
     pub(crate) model_bytes: usize,
-    /// What the classifier adds in flash.
+    /// What a product with it adds in flash.
     pub(crate) code_bytes: Option<usize>,
     pub(crate) arena_bytes: Option<usize>,
     pub(crate) stack_bytes: Option<usize>,

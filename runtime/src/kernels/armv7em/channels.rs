@@ -5,7 +5,7 @@
 #![allow(unsafe_code)]
 
 use super::dot::Sums;
-use crate::kernels::args::Epilogue;
+use crate::kernels::args::{Conv2d, Epilogue};
 use crate::requant::Rescale;
 
 /// Words of two neighbouring channels: bias, multiplier, addend and shift of each.
@@ -28,27 +28,35 @@ const QUARTER: u32 = (1 << 29) - (1 << 25);
 /// Fills the table for sums that are `1 << quarters` times too large; false where a channel's
 /// rescale or bias cannot be made so. A channel behind the last gives 0.
 pub(super) fn prepare(table: &mut [Pair], epilogue: &Epilogue<'_>, zero_point: i32, quarters: u8) -> bool {
-    for (index, to) in table.iter_mut().enumerate() {
-        let Some(channels) = pair(epilogue, zero_point, quarters, index) else { return false };
-        *to = channels;
+    table.iter_mut().enumerate().all(|(index, to)| pair(epilogue, zero_point, quarters, index, to))
+}
+
+/// Writes pair `index` of the table; false where one of its channels cannot be made so.
+pub(super) fn pair(
+    epilogue: &Epilogue<'_>,
+    zero_point: i32,
+    quarters: u8,
+    index: usize,
+    to: &mut Pair,
+) -> bool {
+    *to = [0; 8];
+    for (output, words) in (2 * index..epilogue.shift.len()).zip(to.as_chunks_mut::<4>().0) {
+        let rescale = epilogue.rescale(output);
+        let rescale = Rescale { shift: rescale.shift.saturating_add(quarters), ..rescale };
+        let Some((addend, shift)) = smmla(rescale, zero_point) else { return false };
+        let bias = epilogue.bias(output);
+        if quarters > 0 && bias.unsigned_abs() > QUARTER {
+            return false;
+        }
+        *words = [(bias << quarters) as u32, rescale.multiplier as u32, addend as u32, shift];
     }
     true
 }
 
-/// Pair `index` of the table; `None` where one of its channels cannot be made so.
-pub(super) fn pair(epilogue: &Epilogue<'_>, zero_point: i32, quarters: u8, index: usize) -> Option<Pair> {
-    let mut pair = [0; 8];
-    for (output, words) in (2 * index..epilogue.shift.len()).zip(pair.as_chunks_mut::<4>().0) {
-        let rescale = epilogue.rescale(output);
-        let rescale = Rescale { shift: rescale.shift.saturating_add(quarters), ..rescale };
-        let (addend, shift) = smmla(rescale, zero_point)?;
-        let bias = epilogue.bias(output);
-        if quarters > 0 && bias.unsigned_abs() > QUARTER {
-            return None;
-        }
-        *words = [(bias << quarters) as u32, rescale.multiplier as u32, addend as u32, shift];
-    }
-    Some(pair)
+/// Whether every channel can be made so.
+pub(super) fn suit(op: &Conv2d<'_>, zero_point: i32, quarters: u8) -> bool {
+    let pairs = op.filter.shape.outputs.div_ceil(2);
+    (0..pairs).all(|index| pair(&op.epilogue, zero_point, quarters, index, &mut [0; 8]))
 }
 
 /// Sums of pairs of channels, without their biases, to values that are not clamped yet, in place;

@@ -7,21 +7,31 @@ use super::scratch::direct_pairs;
 use super::store::Store;
 use super::{channels, dot, patch, weights};
 use crate::kernels::args::{Conv2d, ConvAdd, TensorMut};
+use crate::kernels::needs::ALL;
 use crate::kernels::words;
 
 /// Fills the rows of `out`; false, and nothing done, where the scratch is too small.
-pub(super) fn conv2d(
+pub(super) fn conv2d<const NEEDS: u32>(
     op: &Conv2d<'_>,
     add: Option<&ConvAdd<'_>>,
     rows: Range<usize>,
     scratch: &mut [u8],
     out: &mut TensorMut<'_>,
 ) -> bool {
-    run(op, add, rows, scratch, out).is_some()
+    run::<NEEDS>(op, add, rows, scratch, out).is_some()
+}
+
+/// Whether so many bytes of scratch suffice and every channel has a form here.
+pub(super) fn suits(op: &Conv2d<'_>, add: Option<&ConvAdd<'_>>, out: &TensorMut<'_>, scratch: usize) -> bool {
+    let zero_point = add.map_or(out.zero_point, |add| add.zero_point);
+    op.window.kernel[0] <= patch::ROWS
+        && direct_pairs(op.filter.shape, scratch) > 0
+        && Store::<ALL>::new(op, add, out).is_some()
+        && channels::suit(op, zero_point, 0)
 }
 
 #[inline(never)]
-fn run(
+fn run<const NEEDS: u32>(
     op: &Conv2d<'_>,
     add: Option<&ConvAdd<'_>>,
     rows: Range<usize>,
@@ -44,7 +54,7 @@ fn run(
     if op.window.kernel[0] > patch::ROWS {
         return None;
     }
-    let store = Store::new(op, add, out);
+    let store = Store::<NEEDS>::new(op, add, out);
     let store = store.as_ref()?;
     let zero_point = add.map_or(out.zero_point, |add| add.zero_point);
     if !channels::prepare(table, &op.epilogue, zero_point, 0) {
@@ -62,7 +72,7 @@ fn run(
         for y in rows.clone() {
             let other = add.map_or(&[][..], |add| add.other.row(shape, y));
             let row = out.row(y);
-            let input = patch::Rows::new(op, y);
+            let input = patch::Rows::<NEEDS>::new(op, y);
             let input = input.as_ref()?;
             for column in (0..shape.width).step_by(2) {
                 if !input.gather_two(column, x) {

@@ -5,17 +5,19 @@ use core::ops::Range;
 use super::pool::Reduction;
 use super::{add, conv2d, depthwise, pool, winograd};
 use crate::kernels::args::{Add, Conv2d, ConvAdd, MatMul, Pool, TensorMut};
+use crate::kernels::needs::{self, MAX_POOL, REFERENCE, WINOGRAD_4, WINOGRAD_8, has};
 use crate::kernels::{Family, Kernel, Kernels, Reference};
 
 /// Kernels of Armv7E-M.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Armv7em;
+pub struct Armv7em<const NEEDS: u32 = { needs::ALL }>;
 
-impl Kernels for Armv7em {
+impl<const NEEDS: u32> Kernels for Armv7em<NEEDS> {
     const FAMILY: Family = Family::Armv7em;
+    const NEEDS: u32 = NEEDS;
 
     fn conv2d(&mut self, op: &Conv2d<'_>, rows: Range<usize>, scratch: &mut [u8], out: &mut TensorMut<'_>) {
-        if !convolve(op, None, rows.clone(), scratch, out) {
+        if !convolve::<NEEDS>(op, None, rows.clone(), scratch, out) && has(NEEDS, REFERENCE) {
             Reference.conv2d(op, rows, scratch, out);
         }
     }
@@ -28,7 +30,7 @@ impl Kernels for Armv7em {
         scratch: &mut [u8],
         out: &mut TensorMut<'_>,
     ) {
-        if !convolve(op, Some(add), rows.clone(), scratch, out) {
+        if !convolve::<NEEDS>(op, Some(add), rows.clone(), scratch, out) && has(NEEDS, REFERENCE) {
             Reference.conv2d_add(op, add, rows, scratch, out);
         }
     }
@@ -56,22 +58,32 @@ impl Kernels for Armv7em {
     }
 
     fn avg_pool2d(&mut self, op: &Pool<'_>, rows: Range<usize>, out: &mut TensorMut<'_>) {
-        pool::pool(op, Reduction::Mean, rows, out);
+        pool::pool::<NEEDS>(op, Reduction::Mean, rows, out);
     }
 
     fn max_pool2d(&mut self, op: &Pool<'_>, rows: Range<usize>, out: &mut TensorMut<'_>) {
-        pool::pool(op, Reduction::Maximum, rows, out);
+        if has(NEEDS, MAX_POOL) {
+            pool::pool::<NEEDS>(op, Reduction::Maximum, rows, out);
+        }
     }
 }
 
 /// The kernel that the plan chose, or the direct one; false where the scratch suffices for neither.
-fn convolve(
+#[inline(always)]
+fn convolve<const NEEDS: u32>(
     op: &Conv2d<'_>,
     add: Option<&ConvAdd<'_>>,
     rows: Range<usize>,
     scratch: &mut [u8],
     out: &mut TensorMut<'_>,
 ) -> bool {
-    op.kernel == Kernel::Winograd && winograd::conv2d(op, add, rows.clone(), scratch, out)
-        || conv2d::conv2d(op, add, rows, scratch, out)
+    let winograd = has(NEEDS, WINOGRAD_4 | WINOGRAD_8) && op.kernel == Kernel::Winograd;
+    winograd && winograd::conv2d::<NEEDS>(op, add, rows.clone(), scratch, out)
+        || conv2d::conv2d::<NEEDS>(op, add, rows, scratch, out)
+}
+
+/// Whether a convolution is made here and not by the reference, with so many bytes of scratch.
+pub fn suits(op: &Conv2d<'_>, add: Option<&ConvAdd<'_>>, out: &TensorMut<'_>, scratch: usize) -> bool {
+    op.kernel == Kernel::Winograd && winograd::suits(op, add, out, scratch)
+        || conv2d::suits(op, add, out, scratch)
 }

@@ -39,4 +39,4 @@ mod weights;
 mod winograd;
 
 #[cfg(feature = "armv7em")]
-pub use family::Armv7em;
+pub use family::{Armv7em, suits};

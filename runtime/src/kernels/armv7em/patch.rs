@@ -6,13 +6,14 @@ use core::ops::Range;
 use super::dsp::both;
 use super::lanes::{self, Nibbles, SIGNED, UNSIGNED};
 use crate::kernels::args::Conv2d;
+use crate::kernels::needs::{NIBBLES, has};
 use crate::shape::DType;
 
 /// Most rows of a window.
 pub(super) const ROWS: usize = 8;
 
 /// The input rows that one row of outputs reads.
-pub(super) struct Rows<'a> {
+pub(super) struct Rows<'a, const NEEDS: u32> {
     op: &'a Conv2d<'a>,
     /// Of each row of taps; empty where it lies outside the input.
     rows: [&'a [u8]; ROWS],
@@ -42,7 +43,7 @@ enum Form {
     Other,
 }
 
-impl<'a> Rows<'a> {
+impl<'a, const NEEDS: u32> Rows<'a, NEEDS> {
     /// The rows for output row `y`; `None` where the window has more than there is room for.
     pub(super) fn new(op: &'a Conv2d<'_>, y: usize) -> Option<Self> {
         let (input, window) = (&op.input, &op.window);
@@ -57,7 +58,7 @@ impl<'a> Rows<'a> {
         }
         let pixel = input.dtype.row_bytes(op.filter.shape.inputs);
         let inputs = op.filter.shape.inputs;
-        let form = match input.dtype {
+        let form = match storage::<NEEDS>(input.dtype) {
             DType::I8 if inputs == 3 && window.kernel == [3; 2] => Form::Colours,
             DType::I8 if inputs.is_multiple_of(4) => Form::Bytes,
             DType::U4 if inputs.is_multiple_of(8) => Form::Nibbles(UNSIGNED),
@@ -122,7 +123,7 @@ impl<'a> Rows<'a> {
             let Some(run) = row.get(start..start.wrapping_add(self.run)) else { return false };
             match self.form {
                 Form::Bytes => lanes::bytes(run, self.zero, to, vector),
-                Form::Nibbles(kind) => lanes::nibbles(run, kind, to, vector),
+                Form::Nibbles(kind) if has(NEEDS, NIBBLES) => lanes::nibbles(run, kind, to, vector),
                 _ => return false,
             }
             to = to.get_mut(self.values..).unwrap_or_default();
@@ -141,7 +142,7 @@ impl<'a> Rows<'a> {
         let clipped = !self.whole || across.len() < taps;
         let rows = self.rows.get(..window.kernel[0]).unwrap_or_default();
         let mut before = across.start * inputs;
-        match input.dtype {
+        match storage::<NEEDS>(input.dtype) {
             DType::I8 if inputs.is_multiple_of(4) => {
                 if clipped {
                     lanes::clear(to, vector);
@@ -173,8 +174,10 @@ impl<'a> Rows<'a> {
                             *to = *from;
                         }
                     } else {
-                        for (to, pixel) in to.chunks_mut(inputs.max(1)).zip(row.chunks(self.pixel.max(1))) {
-                            for (channel, to) in to.iter_mut().enumerate() {
+                        let mut places = to.iter_mut();
+                        for column in 0..across.len() {
+                            let pixel = row.get(column * self.pixel..).unwrap_or_default();
+                            for (channel, to) in places.by_ref().take(inputs).enumerate() {
                                 *to = dtype.get(pixel, channel) as u8;
                             }
                         }
@@ -185,6 +188,12 @@ impl<'a> Rows<'a> {
             }
         }
     }
+}
+
+/// The type of values, known where there is one only.
+#[inline(always)]
+fn storage<const NEEDS: u32>(dtype: DType) -> DType {
+    if has(NEEDS, NIBBLES) { dtype } else { DType::I8 }
 }
 
 /// The taps, of so many from `start` on in the padded input, that lie inside it.

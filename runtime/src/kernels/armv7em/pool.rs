@@ -4,6 +4,7 @@ use core::ops::Range;
 
 use super::patch::inside;
 use crate::kernels::args::{Pool, TensorMut};
+use crate::kernels::needs::{MAX_POOL, NIBBLES, has};
 use crate::requant::reciprocal;
 use crate::shape::DType;
 
@@ -25,12 +26,19 @@ struct Lane {
 }
 
 /// Fills the rows of `out`.
-pub(super) fn pool(op: &Pool<'_>, reduction: Reduction, rows: Range<usize>, out: &mut TensorMut<'_>) {
+pub(super) fn pool<const NEEDS: u32>(
+    op: &Pool<'_>,
+    reduction: Reduction,
+    rows: Range<usize>,
+    out: &mut TensorMut<'_>,
+) {
     let (input, window) = (&op.input, &op.window);
     let (channels, dtype, zero_point) = (out.shape.channels, out.dtype, out.zero_point);
     let (factor, (min, max)) = (input.dtype.widening(dtype), dtype.limits());
     let step = input.dtype.row_bytes(channels).max(1);
+    let reduction = if has(NEEDS, MAX_POOL) { reduction } else { Reduction::Mean };
     let (mask, sign) = match input.dtype {
+        _ if !has(NEEDS, NIBBLES) => (0xFF, 0x80),
         DType::I8 => (0xFF, 0x80),
         DType::U4 => (0x0F, 0),
         DType::S4 => (0x0F, 0x08),
@@ -53,7 +61,7 @@ pub(super) fn pool(op: &Pool<'_>, reduction: Reduction, rows: Range<usize>, out:
                     let line = input.row((top + row).saturating_sub(window.padding[0]));
                     let values = line.get(pixels.clone()).unwrap_or_default();
                     let values = values.get(channel * bits / 8..).unwrap_or_default();
-                    total = reduce(values, lane, reduction, total);
+                    total = reduce::<NEEDS>(values, lane, reduction, total);
                 }
                 let value = match reduction {
                     Reduction::Mean => rescale.apply(factor * (total - count as i32 * input.zero_point)),
@@ -68,9 +76,9 @@ pub(super) fn pool(op: &Pool<'_>, reduction: Reduction, rows: Range<usize>, out:
 
 /// Sum or maximum of `total` and a row's values.
 #[inline(never)]
-fn reduce(values: &[u8], lane: Lane, reduction: Reduction, total: i32) -> i32 {
+fn reduce<const NEEDS: u32>(values: &[u8], lane: Lane, reduction: Reduction, total: i32) -> i32 {
     let Lane { step, shift, mask, sign } = lane;
-    if mask == 0xFF {
+    if !has(NEEDS, NIBBLES) || mask == 0xFF {
         fold(values, step, reduction, total, |byte| i32::from(byte as i8))
     } else {
         fold(values, step, reduction, total, |byte| ((i32::from(byte) >> shift & mask) ^ sign) - sign)

@@ -35,6 +35,7 @@ pub(super) struct Put {
 impl Put {
     /// For values of 8 or 4 bits in this range; where an add follows, for sums in that range and an
     /// other addend with a sign or without.
+    #[inline(always)]
     pub(super) fn new(bytes: bool, range: [i32; 2], after: Option<([i32; 2], bool)>) -> Self {
         let signed = range == [-7, 7];
         let (pixels, tiles) = match (bytes, range, after) {

@@ -8,6 +8,7 @@ use super::dsp::{multiply_high_add, multiply_round, multiply_round_add, saturate
 #[cfg(target_arch = "arm")]
 use super::put;
 use crate::kernels::args::{Addend, Conv2d, ConvAdd, TensorMut};
+use crate::kernels::needs::{NIBBLES, has};
 use crate::requant::Rescale;
 use crate::shape::DType;
 
@@ -20,7 +21,7 @@ pub(super) const NOWHERE: u32 = u32::MAX;
 
 /// How an operation's values are stored.
 #[derive(Clone, Copy)]
-pub(super) struct Store {
+pub(super) struct Store<const NEEDS: u32> {
     #[cfg(target_arch = "arm")]
     put: put::Put,
     /// The storage has 8 bits.
@@ -87,11 +88,11 @@ impl Side {
     }
 }
 
-impl Store {
+impl<const NEEDS: u32> Store<NEEDS> {
     /// What suits an operation; `None` where nothing here does.
     pub(super) fn new(op: &Conv2d<'_>, add: Option<&ConvAdd<'_>>, out: &TensorMut<'_>) -> Option<Self> {
         let clamp = Clamp::new(op.epilogue.min, op.epilogue.max);
-        let bytes = out.dtype == DType::I8;
+        let bytes = !has(NEEDS, NIBBLES) || out.dtype == DType::I8;
         let after = match add {
             None => None,
             Some(add) => {
@@ -186,9 +187,14 @@ impl Store {
         }
     }
 
+    /// Whether the storage has 8 bits.
+    fn bytes(&self) -> bool {
+        !has(NEEDS, NIBBLES) || self.bytes
+    }
+
     /// Bytes that two neighbouring channels take.
     pub(super) fn step(&self) -> usize {
-        if self.bytes { 2 } else { 1 }
+        if self.bytes() { 2 } else { 1 }
     }
 
     /// Stores two values; the other addend lies at the start of `other`, or in `to`.
@@ -197,7 +203,7 @@ impl Store {
         if let Some(add) = &self.add {
             let from = other.filter(|other| !other.is_empty()).unwrap_or(to);
             let first = from.first().copied().unwrap_or(0);
-            let (a, b) = if self.bytes {
+            let (a, b) = if self.bytes() {
                 let second = from.get(1).copied().unwrap_or(0);
                 (i32::from(first as i8), i32::from(second as i8))
             } else {
@@ -207,7 +213,7 @@ impl Store {
             one = add.clamp.apply(add.sum.apply(one, a));
             two = add.clamp.apply(add.sum.apply(two, b));
         }
-        if self.bytes {
+        if self.bytes() {
             write(to, [one as u8, two as u8]);
         } else {
             write(to, [(one & 0x0F) as u8 | (two << 4) as u8]);

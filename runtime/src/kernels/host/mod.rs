@@ -13,7 +13,7 @@ mod tile;
 
 use core::ops::Range;
 
-use super::{Add, Conv2d, ConvAdd, Family, Filter, Kernels, MatMul, Pool, Reference, TensorMut};
+use super::{Add, Conv2d, ConvAdd, Family, Filter, Kernels, MatMul, Pool, Reference, TensorMut, needs};
 use crate::artefact::{Artefact, Op};
 use crate::layout::{Layout, WeightBits};
 use linear::{Dense, Depthwise};
@@ -101,6 +101,7 @@ impl<'m> Host<'m> {
 
 impl Kernels for Host<'_> {
     const FAMILY: Family = Family::Host;
+    const NEEDS: u32 = needs::ALL;
 
     fn conv2d(&mut self, op: &Conv2d<'_>, rows: Range<usize>, scratch: &mut [u8], out: &mut TensorMut<'_>) {
         if op.filter.layout != Layout::OutputMajor {

@@ -5,18 +5,20 @@ use core::ops::Range;
 use super::sum::{Side, Sum};
 use super::{conv2d, depthwise, pool};
 use crate::kernels::args::{Add, Conv2d, ConvAdd, MatMul, Pool, TensorMut};
+use crate::kernels::needs::{self, REFERENCE, has};
 use crate::kernels::{Family, Kernels, Reference};
 use crate::shape::DType;
 
 /// Kernels of Armv8.1-M with Helium.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Mve;
+pub struct Mve<const NEEDS: u32 = { needs::ALL }>;
 
-impl Kernels for Mve {
+impl<const NEEDS: u32> Kernels for Mve<NEEDS> {
     const FAMILY: Family = Family::Mve;
+    const NEEDS: u32 = NEEDS;
 
     fn conv2d(&mut self, op: &Conv2d<'_>, rows: Range<usize>, scratch: &mut [u8], out: &mut TensorMut<'_>) {
-        if !conv2d::conv2d(op, None, rows.clone(), scratch, out) {
+        if !conv2d::conv2d(op, None, rows.clone(), scratch, out) && has(NEEDS, REFERENCE) {
             Reference.conv2d(op, rows, scratch, out);
         }
     }
@@ -29,7 +31,7 @@ impl Kernels for Mve {
         scratch: &mut [u8],
         out: &mut TensorMut<'_>,
     ) {
-        if !conv2d::conv2d(op, Some(add), rows.clone(), scratch, out) {
+        if !conv2d::conv2d(op, Some(add), rows.clone(), scratch, out) && has(NEEDS, REFERENCE) {
             Reference.conv2d_add(op, add, rows, scratch, out);
         }
     }

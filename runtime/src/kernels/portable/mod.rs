@@ -14,17 +14,19 @@ mod unpack;
 
 use core::ops::Range;
 
+use super::needs::{self, REFERENCE, has};
 use super::{Add, Conv2d, ConvAdd, Family, Kernels, MatMul, Pool, Reference, TensorMut};
 
 /// Kernels for any core.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Portable;
+pub struct Portable<const NEEDS: u32 = { needs::ALL }>;
 
-impl Kernels for Portable {
+impl<const NEEDS: u32> Kernels for Portable<NEEDS> {
     const FAMILY: Family = Family::Portable;
+    const NEEDS: u32 = NEEDS;
 
     fn conv2d(&mut self, op: &Conv2d<'_>, rows: Range<usize>, scratch: &mut [u8], out: &mut TensorMut<'_>) {
-        if !conv2d::conv2d(op, None, rows.clone(), scratch, out) {
+        if !conv2d::conv2d(op, None, rows.clone(), scratch, out) && has(NEEDS, REFERENCE) {
             Reference.conv2d(op, rows, scratch, out);
         }
     }
@@ -37,7 +39,7 @@ impl Kernels for Portable {
         scratch: &mut [u8],
         out: &mut TensorMut<'_>,
     ) {
-        if !conv2d::conv2d(op, Some(add), rows.clone(), scratch, out) {
+        if !conv2d::conv2d(op, Some(add), rows.clone(), scratch, out) && has(NEEDS, REFERENCE) {
             Reference.conv2d_add(op, add, rows, scratch, out);
         }
     }
@@ -55,7 +57,7 @@ impl Kernels for Portable {
     }
 
     fn matmul(&mut self, op: &MatMul<'_>, scratch: &mut [u8], out: &mut TensorMut<'_>) {
-        if !conv2d::conv2d(&op.as_conv2d(), None, 0..1, scratch, &mut op.line(out)) {
+        if !conv2d::conv2d(&op.as_conv2d(), None, 0..1, scratch, &mut op.line(out)) && has(NEEDS, REFERENCE) {
             Reference.matmul(op, scratch, out);
         }
     }

@@ -10,7 +10,7 @@ use core::ops::Range;
 
 use conv2d::Inputs;
 
-use super::{Add, Conv2d, ConvAdd, Family, Kernels, MatMul, Pool, TensorMut};
+use super::{Add, Conv2d, ConvAdd, Family, Kernels, MatMul, Pool, TensorMut, needs};
 
 /// The reference kernels. They need no scratch and run on any core.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,6 +18,7 @@ pub struct Reference;
 
 impl Kernels for Reference {
     const FAMILY: Family = Family::Portable;
+    const NEEDS: u32 = needs::ALL;
 
     fn conv2d(&mut self, op: &Conv2d<'_>, rows: Range<usize>, _scratch: &mut [u8], out: &mut TensorMut<'_>) {
         conv2d::conv2d(op, None, Inputs::All, rows, out);

@@ -3,19 +3,21 @@
 use super::super::dsp::{add_even_bytes, add_odd_bytes, high_lanes, low_lanes};
 use super::{nibbles, tile};
 use crate::kernels::args::Filter;
+use crate::kernels::needs::{WINOGRAD_4, WINOGRAD_8, has};
 use crate::layout::WeightBits;
 
 /// Transforms output channels `2 * pair` and the next into `to`: 16 positions of as many words as
 /// there are input channels. The lanes are in the order of those of an input.
-pub(super) fn transform(filter: &Filter<'_>, pair: usize, to: &mut [u32]) {
+pub(super) fn transform<const NEEDS: u32>(filter: &Filter<'_>, pair: usize, to: &mut [u32]) {
     let inputs = filter.shape.inputs;
     let bytes = filter.bits.row_bytes(9 * inputs);
     for vector in 0..2 {
         let start = (2 * pair + vector) * bytes;
         let row = filter.data.get(start..start + bytes).unwrap_or_default();
         match filter.bits {
-            WeightBits::Four => nibbles::transform(row, inputs, to, vector),
-            WeightBits::Eight => eights(row, inputs, to, vector),
+            WeightBits::Four if has(NEEDS, WINOGRAD_4) => nibbles::transform(row, inputs, to, vector),
+            WeightBits::Eight if has(NEEDS, WINOGRAD_8) => eights(row, inputs, to, vector),
+            _ => {}
         }
     }
 }

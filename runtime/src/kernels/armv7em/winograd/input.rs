@@ -6,10 +6,11 @@ use super::super::dsp::both;
 use super::super::patch::inside;
 use super::tile::{self, Patch};
 use crate::kernels::args::Conv2d;
+use crate::kernels::needs::{NIBBLES, has};
 use crate::shape::DType;
 
 /// What the tiles whose outputs begin at one row read.
-pub(super) struct Band<'a> {
+pub(super) struct Band<'a, const NEEDS: u32> {
     op: &'a Conv2d<'a>,
     /// Those outside the image or the memory are the nearest ones inside.
     rows: [&'a [u8]; 4],
@@ -17,7 +18,7 @@ pub(super) struct Band<'a> {
     down: Range<usize>,
 }
 
-impl<'a> Band<'a> {
+impl<'a, const NEEDS: u32> Band<'a, NEEDS> {
     #[inline(never)]
     pub(super) fn new(op: &'a Conv2d<'_>, y: usize) -> Self {
         let (input, padding) = (&op.input, op.window.padding[0]);
@@ -43,7 +44,7 @@ impl<'a> Band<'a> {
         let (input, padding) = (&self.op.input, self.op.window.padding[2]);
         let across = inside(x, padding, input.shape.width, 4);
         let clipped = self.down.len() < 4 || across.len() < 4;
-        let bytes = input.dtype == DType::I8;
+        let bytes = !has(NEEDS, NIBBLES) || input.dtype == DType::I8;
         // Nibbles have a zero point of 0.
         let zero_point = if bytes { input.zero_point } else { 0 };
         let outside = u32::from(zero_point as u8) * 0x0101_0101;

@@ -22,14 +22,15 @@ use input::Band;
 use place::{DROPPED, Lines};
 
 use super::channels;
-use super::scratch::{CHANNELS, PLACES, blocks, patch_words, suits};
+use super::scratch::{self, CHANNELS, PLACES, blocks, patch_words};
 use super::store::{Places, Store};
 use crate::kernels::args::{Conv2d, ConvAdd, TensorMut};
+use crate::kernels::needs::{ALL, REFERENCE, has};
 use crate::kernels::words;
 
 /// Fills the rows of `out`; false, and nothing done, where the kernel does not suit the operation
 /// or the scratch is too small.
-pub(super) fn conv2d(
+pub(super) fn conv2d<const NEEDS: u32>(
     op: &Conv2d<'_>,
     add: Option<&ConvAdd<'_>>,
     rows: Range<usize>,
@@ -37,11 +38,22 @@ pub(super) fn conv2d(
     out: &mut TensorMut<'_>,
 ) -> bool {
     let filter = &op.filter;
-    suits(&op.window, filter.shape, filter.bits, filter.layout, op.input.dtype)
-        && run(op, add, rows, scratch, out).is_some()
+    scratch::suits(&op.window, filter.shape, filter.bits, filter.layout, op.input.dtype)
+        && run::<NEEDS>(op, add, rows, scratch, out).is_some()
 }
 
-fn run(
+/// Whether [`conv2d`] fills every row with so many bytes of scratch.
+pub(super) fn suits(op: &Conv2d<'_>, add: Option<&ConvAdd<'_>>, out: &TensorMut<'_>, bytes: usize) -> bool {
+    let filter = &op.filter;
+    let zero_point = add.map_or(out.zero_point, |add| add.zero_point);
+    scratch::suits(&op.window, filter.shape, filter.bits, filter.layout, op.input.dtype)
+        && blocks(filter.shape, 1, bytes).is_some()
+        && Store::<ALL>::new(op, add, out).is_some()
+        && channels::suit(op, zero_point, 2)
+}
+
+#[inline(never)]
+fn run<const NEEDS: u32>(
     op: &Conv2d<'_>,
     add: Option<&ConvAdd<'_>>,
     rows: Range<usize>,
@@ -60,13 +72,18 @@ fn run(
     let (filters, inputs) = scratch.split_at_mut_checked(pair * blocks.filters)?;
     let table: &mut [channels::Pair] = table.as_chunks_mut().0;
     let places: &mut [Places] = places.as_chunks_mut().0.as_chunks_mut().0;
-    let made =
-        Made { products: output::Products::new(filter.inputs)?, store: Store::new(op, add, out)?, pair };
+    let made = Made::<NEEDS> {
+        products: output::Products::new(filter.inputs)?,
+        store: Store::new(op, add, out)?,
+        pair,
+    };
     let zero_point = add.map_or(out.zero_point, |add| add.zero_point);
-    let channels = |index| channels::pair(&op.epilogue, zero_point, 2, index);
-    if (0..pairs).any(|index| channels(index).is_none()) {
+    // Where the reference is linked, a channel may be for it alone: then nothing is written yet.
+    if has(NEEDS, REFERENCE) && !channels::suit(op, zero_point, 2) {
         return None;
     }
+    let channels =
+        |index, to: &mut channels::Pair| channels::pair(&op.epilogue, zero_point, 2, index, to).then_some(());
     let other = add.and_then(|add| add.other.data);
     if other.unwrap_or(out.data).len() < out.dtype.row_bytes(filter.outputs) {
         return None;
@@ -79,12 +96,12 @@ fn run(
         if kept {
             let to = filters.chunks_exact_mut(pair.max(1)).zip(table.iter_mut());
             for ((to, row), index) in to.zip(range.clone()) {
-                filter::transform(&op.filter, index, to);
-                *row = channels(index)?;
+                filter::transform::<NEEDS>(&op.filter, index, to);
+                channels(index, row)?;
             }
         }
-        let mut lines = Lines::new(add, rows.end, out, rows.start);
-        let mut band = Band::new(op, rows.start);
+        let mut lines = Lines::new(out);
+        let mut band = Band::<NEEDS>::new(op, rows.start);
         for first in (0..tiles).step_by((2 * blocks.tiles).max(1)) {
             let block = 2 * blocks.tiles.min((tiles - first).div_ceil(2));
             let patch = if kept { &mut *patch } else { &mut *filters };
@@ -95,7 +112,7 @@ fn run(
                     let x = 2 * (tile % across);
                     if x == 0 {
                         let y = rows.start + 2 * (tile / across);
-                        lines = Lines::new(add, rows.end, out, y);
+                        lines.begin(add, rows.end, out, y);
                         band = Band::new(op, y);
                     }
                     lines.tile(x, place);
@@ -113,8 +130,9 @@ fn run(
                 continue;
             }
             for index in range.clone() {
-                filter::transform(&op.filter, index, filters);
-                let table = &[channels(index)?];
+                filter::transform::<NEEDS>(&op.filter, index, filters);
+                let table = table.get_mut(..1)?;
+                channels(index, table.first_mut()?)?;
                 // SAFETY: as above.
                 unsafe { made.meet((inputs, places), (filters, table), index, out.data, other) };
             }
@@ -124,14 +142,14 @@ fn run(
 }
 
 /// What makes outputs of pairs.
-struct Made {
+struct Made<const NEEDS: u32> {
     products: output::Products,
-    store: Store,
+    store: Store<NEEDS>,
     /// Words of a pair of tiles or filters.
     pair: usize,
 }
 
-impl Made {
+impl<const NEEDS: u32> Made<NEEDS> {
     /// Every pair of tiles meets every pair of filters; the first of these is pair `index` of the
     /// output channels.
     ///

@@ -15,21 +15,25 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Rows `y` and the next; those from `end` on and what is outside the memory go nowhere.
-    #[inline(never)]
-    pub(super) fn new(add: Option<&ConvAdd<'_>>, end: usize, out: &TensorMut<'_>, y: usize) -> Self {
+    /// Two lines that have no start yet.
+    pub(super) fn new(out: &TensorMut<'_>) -> Self {
         let pixel = out.dtype.row_bytes(out.shape.channels);
-        let bytes = pixel * out.shape.width;
+        Self { starts: [None; 2], pixel, width: out.shape.width }
+    }
+
+    /// Becomes rows `y` and the next; those from `end` on and what is outside the memory go nowhere.
+    #[inline(never)]
+    pub(super) fn begin(&mut self, add: Option<&ConvAdd<'_>>, end: usize, out: &TensorMut<'_>, y: usize) {
+        let bytes = self.pixel * self.width;
         let other = add.and_then(|add| Some((add.other.ring, add.other.data?.len())));
         let (other, other_bytes) = other.unwrap_or((out.ring, out.data.len()));
-        let mut starts = [None; 2];
-        for (y, start) in (y..end).zip(&mut starts) {
+        self.starts = [None; 2];
+        for (y, start) in (y..end).zip(&mut self.starts) {
             let [to, from] = [out.ring, other].map(|ring| ring.line(y) * bytes);
             let inside =
                 to.saturating_add(bytes) <= out.data.len() && from.saturating_add(bytes) <= other_bytes;
             *start = inside.then_some([to as u32, from as u32]);
         }
-        Self { starts, pixel, width: out.shape.width }
     }
 
     /// The outputs of the tile that begins at column `x`; columns outside the image go nowhere.
