@@ -10,7 +10,7 @@ use crate::qat::tape::SliceOp;
 use crate::scheme::{quantize_weight, weight_scale};
 
 /// Adding and subtracting this rounds a float below 2^22 in magnitude to an integer, ties to even.
-const ROUND: f32 = 12_582_912.0;
+pub(super) const ROUND: f32 = 12_582_912.0;
 
 /// The integer nearest to `value`, ties upwards; for magnitudes below 2^22.
 #[inline]
@@ -32,7 +32,7 @@ pub fn activation_integer(value: f32, range: Range) -> f32 {
 
 /// `f32::clamp` without its check, which keeps loops from being vectorised.
 #[inline]
-fn bounded(value: f32, low: f32, high: f32) -> f32 {
+pub(super) fn bounded(value: f32, low: f32, high: f32) -> f32 {
     let value = if value < low { low } else { value };
     if value > high { high } else { value }
 }

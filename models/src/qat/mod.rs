@@ -4,6 +4,7 @@
 //! each of them is a [`tape::SliceOp`] with its own gradient; for a GPU the same functions are
 //! written on tensors ([`tensors`]).
 
+pub mod add;
 pub mod conv;
 pub mod fake_quant;
 mod matmul;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::graph::{Conv, Graph, Node, Op, Range, TensorId};
+use crate::qat::add::QuantAdd;
 use crate::qat::conv::{Conv2d, ConvQuant};
 use crate::qat::fake_quant::FakeQuant;
 use crate::qat::norm::{BatchNorm, Statistics};
@@ -231,8 +232,8 @@ impl Network {
                 self.activation(node, leaves, x, conv.relu && conv.norm.is_none())
             }
             (Op::Add { relu }, _) => {
-                let sum = next() + next();
-                self.activation(node, leaves, sum, *relu)
+                let (a, b) = (next(), next());
+                self.add(node, leaves, [a, b], *relu)
             }
             (Op::AvgPool(_), _) => self.pool(node, leaves, next()),
             _ => unreachable!("`Network::new` refuses every other operation"),
@@ -256,7 +257,7 @@ impl Network {
         apply(Arc::new(op), x, leaves.tensor(layer.weight), offset)
     }
 
-    /// Clamp and fake quantization after a linear operation or a sum.
+    /// Clamp and fake quantization after a linear operation.
     fn activation(&self, node: &Node, leaves: &Leaves<'_>, x: Tensor<4>, relu: bool) -> Tensor<4> {
         match (self.range(node.output, leaves.values), self.bounds[node.output]) {
             (Some(range), Some(bound)) => {
@@ -265,6 +266,20 @@ impl Network {
             }
             _ if relu => burn::tensor::activation::relu(x),
             _ => x,
+        }
+    }
+
+    fn add(&self, node: &Node, leaves: &Leaves<'_>, [a, b]: [Tensor<4>; 2], relu: bool) -> Tensor<4> {
+        let range = |id| self.range(id, leaves.values);
+        let sides = range(node.inputs[0]).zip(range(node.inputs[1]));
+        match (sides, range(node.output), self.bounds[node.output]) {
+            (Some((side_a, side_b)), Some(output), Some(bound)) => {
+                let op = QuantAdd { shape: a.dims(), sides: [side_a, side_b], output };
+                let count = b.shape().num_elements();
+                apply(Arc::new(op), a, b.reshape([count]), leaves.tensor(bound))
+            }
+            _ if relu => burn::tensor::activation::relu(a + b),
+            _ => a + b,
         }
     }
 

@@ -13,6 +13,7 @@ use burn::tensor::module::{batch_norm_train, conv2d};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
 
+use crate::qat::add::QuantAdd;
 use crate::qat::conv::{Conv2d, ConvQuant};
 use crate::qat::fake_quant::FakeQuant;
 use crate::qat::norm::BatchNorm;
@@ -112,6 +113,13 @@ impl TensorOp for FakeQuant {
         // Zero, with the bound's gradient.
         let moved = bound.clone() - bound.detach();
         out + slope * moved.reshape([1, 1, 1, 1])
+    }
+}
+
+impl TensorOp for QuantAdd {
+    /// The real sum, whose ties may fall to the other side than those of the integer sum.
+    fn on_tensors(&self, x: Tensor<4>, b: Tensor<1>, bound: Tensor<1>) -> Tensor<4> {
+        self.quantization().on_tensors(x + b.reshape(self.shape), bound.clone(), bound)
     }
 }
 

@@ -4,7 +4,7 @@ use super::{QAdd, QuantizeError, clamp, magnitude, range, rescale};
 use crate::graph::{Graph, Node};
 
 /// Bits that the common scale has below the larger input's.
-const LEFT_SHIFT: u32 = 20;
+pub(crate) const LEFT_SHIFT: u32 = 20;
 
 /// An input of an add.
 #[derive(Clone, Copy, Debug)]

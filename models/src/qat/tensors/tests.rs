@@ -124,6 +124,21 @@ fn fake_quantization_to_the_bit() {
 }
 
 #[test]
+fn residual_adds() {
+    let range = |signed, bound| Range { bits: 8, signed, bound };
+    // Scales whose sums are no ties.
+    let shape = [2, 4, 4, 3];
+    let op = || QuantAdd {
+        shape,
+        sides: [range(true, 127.0 * 0.01), range(true, 1.0)],
+        output: range(false, 1.777),
+    };
+    let mut inputs = Inputs::draw(6, shape, 0.01, [96, 1]);
+    inputs.b.iter_mut().for_each(|b| *b = (*b * 127.0).round() / 127.0);
+    inputs.compare(op, 0.0);
+}
+
+#[test]
 fn norms_and_their_statistics() {
     let shape = [2, 4, 4, 3];
     for relu in [false, true] {
