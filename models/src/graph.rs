@@ -4,8 +4,9 @@
 //! with float weights. Batch norm is still beside the convolution it follows, so that folding
 //! has one implementation (`quantize::fold`). Shapes are `[height, width, channels]`, batch 1.
 //!
-//! Files (`NAME.graph`) are the magic `FBGRAPH1`, a CRC-32 of the rest, and the graph in postcard.
+//! Files (`NAME.graph`) are described in [`crate::graph_file`].
 
+use half::f16;
 use serde::{Deserialize, Serialize};
 
 /// Index into [`Graph::tensors`].
@@ -132,6 +133,28 @@ impl Graph {
     /// A graph whose first tensor is the image; no class names.
     pub(crate) fn imported(name: &str, tensors: Vec<Tensor>, nodes: Vec<Node>, output: TensorId) -> Self {
         Self { name: name.to_owned(), tensors, nodes, input: 0, output, labels: Vec::new() }
+    }
+
+    /// Rounds what was trained to half precision, which halves the file; a value that has none stays.
+    pub fn round_to_half(&mut self) {
+        let round = |values: &mut Vec<f32>| {
+            for value in values {
+                let half = f16::from_f32(*value);
+                if half.is_finite() {
+                    *value = half.to_f32();
+                }
+            }
+        };
+        for node in &mut self.nodes {
+            let (Op::Conv2d(conv) | Op::DepthwiseConv2d(conv) | Op::Dense(conv)) = &mut node.op else {
+                continue;
+            };
+            round(&mut conv.weights);
+            round(&mut conv.bias);
+            if let Some(BatchNorm { gamma, beta, mean, var, .. }) = &mut conv.norm {
+                [gamma, beta, mean, var].into_iter().for_each(round);
+            }
+        }
     }
 }
 

@@ -1,14 +1,23 @@
-//! Graph files: the magic `FBGRAPH1`, a CRC-32 (IEEE, little-endian) of the rest, the graph in postcard.
+//! Graph files: the magic `FBGRAPH2`, a CRC-32 (IEEE, little-endian) of the rest, the graph in postcard and
+//! zlib. Files of version 1, not compressed, are read too.
 //!
 //! Saving writes a file beside the target and renames it, so a reader sees the old graph or the
 //! new one and never half of one.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+
+use flate2::Compression;
+use flate2::read::ZlibDecoder;
+use flate2::write::ZlibEncoder;
 
 use crate::graph::Graph;
 
-const MAGIC: &[u8; 8] = b"FBGRAPH1";
+const MAGIC: &[u8; 8] = b"FBGRAPH2";
+/// Of files that are not compressed.
+const PLAIN: &[u8; 8] = b"FBGRAPH1";
+/// Longest graph, unpacked.
+const MAX_BYTES: u64 = 1 << 32;
 
 /// Why a graph file could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +39,7 @@ pub enum GraphFileError {
         source: std::io::Error,
     },
     /// The file does not begin with the magic.
-    #[error("`{}` is not a graph file: it does not begin with FBGRAPH1; make it again with `fourbit-train`", path.display())]
+    #[error("`{}` is not a graph file: it does not begin with FBGRAPH; make it again with `fourbit-train`", path.display())]
     Magic {
         /// The file.
         path: PathBuf,
@@ -47,7 +56,9 @@ impl Graph {
     /// Writes the graph to `path`, which is replaced only once everything is written.
     pub fn save(&self, path: &Path) -> Result<(), GraphFileError> {
         let failed = |source| GraphFileError::Write { path: path.to_owned(), source };
-        let body = postcard::to_stdvec(self).map_err(|e| failed(std::io::Error::other(e)))?;
+        let graph = postcard::to_stdvec(self).map_err(|e| failed(std::io::Error::other(e)))?;
+        let mut packer = ZlibEncoder::new(Vec::new(), Compression::best());
+        let body = packer.write_all(&graph).and_then(|()| packer.finish()).map_err(failed)?;
         let mut bytes = MAGIC.to_vec();
         bytes.extend(crc32fast::hash(&body).to_le_bytes());
         bytes.extend(body);
@@ -58,14 +69,19 @@ impl Graph {
     pub fn load(path: &Path) -> Result<Graph, GraphFileError> {
         let bytes =
             std::fs::read(path).map_err(|source| GraphFileError::Read { path: path.to_owned(), source })?;
-        let rest =
-            bytes.strip_prefix(MAGIC).ok_or_else(|| GraphFileError::Magic { path: path.to_owned() })?;
+        let (packed, plain) = (bytes.strip_prefix(MAGIC), bytes.strip_prefix(PLAIN));
+        let rest = packed.or(plain).ok_or_else(|| GraphFileError::Magic { path: path.to_owned() })?;
         let damaged = || GraphFileError::Damaged { path: path.to_owned() };
         let (crc, body) = rest.split_first_chunk::<4>().ok_or_else(damaged)?;
         if crc32fast::hash(body) != u32::from_le_bytes(*crc) {
             return Err(damaged());
         }
-        postcard::from_bytes(body).map_err(|_| damaged())
+        if packed.is_none() {
+            return postcard::from_bytes(body).map_err(|_| damaged());
+        }
+        let mut graph = Vec::new();
+        ZlibDecoder::new(body).take(MAX_BYTES).read_to_end(&mut graph).map_err(|_| damaged())?;
+        postcard::from_bytes(&graph).map_err(|_| damaged())
     }
 }
 
@@ -120,6 +136,12 @@ mod tests {
             std::fs::write(&path, &good[..len]).expect("writes");
             assert!(Graph::load(&path).is_err());
         }
+        let mut plain = PLAIN.to_vec();
+        let body = postcard::to_stdvec(&graph()).expect("encodes");
+        plain.extend(crc32fast::hash(&body).to_le_bytes());
+        plain.extend(body);
+        std::fs::write(&path, &plain).expect("writes");
+        assert_eq!(Graph::load(&path).expect("loads"), graph());
         let missing = Graph::load(&folder.path().join("b.graph")).expect_err("missing").to_string();
         assert!(missing.starts_with("cannot read the graph"), "{missing}");
     }

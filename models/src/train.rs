@@ -1,7 +1,7 @@
 //! Training: data set, network and configuration in, checkpoints and a graph out.
 //!
 //! [`train`] runs or resumes the run of a folder and leaves there `checkpoint`, `metrics.json`
-//! and the graph of the averaged weights, `float.graph` or `w4a8.graph`. A quantized run ends by
+//! and the graph of the averaged weights, `float.graph`, in half precision, or `w4a8.graph`. A quantized run ends by
 //! comparing its network with the artefact made of it ([`agreement`]), on the CPU whatever it was
 //! trained on: a GPU may round a tie another way. The result depends on the configuration and the
 //! data alone (on one kind of CPU, or one GPU and driver: floating-point sums differ between them).
@@ -189,7 +189,10 @@ pub fn train(
         checkpoint.epochs.push(epoch);
         checkpoint.save(run)?;
     }
-    let graph = network.graph(&checkpoint.state.average);
+    let mut graph = network.graph(&checkpoint.state.average);
+    if config.setting == Precision::Float {
+        graph.round_to_half();
+    }
     let path = run.join(format!("{}.graph", config.setting.name()));
     graph.save(&path)?;
     let metrics = measure(config, &dataset, &graph, &device, checkpoint.epochs)?;

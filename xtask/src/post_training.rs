@@ -87,7 +87,7 @@ struct Measured {
 pub(crate) fn is_foreign(file: &Path) -> bool {
     let mut letters = Vec::new();
     let read = File::open(file).and_then(|file| file.take(8).read_to_end(&mut letters));
-    read.is_ok() && letters != b"FBGRAPH1"
+    read.is_ok() && !letters.starts_with(b"FBGRAPH")
 }
 
 impl PostTraining<'_> {
