@@ -27,7 +27,7 @@ mod bytes;
 #[cfg(feature = "classify")]
 pub mod classify;
 mod crc;
-mod embedded;
+pub mod embedded;
 pub mod image;
 pub mod int4;
 pub mod kernels;

@@ -258,25 +258,11 @@ impl<'a, K: Kernels> Session<'a, K> {
     /// replaces it.
     #[inline(never)]
     fn fused<'v>(&self, step: &Step) -> Option<(Part, ConvAdd<'v>)> {
-        let convolution = self.artefact.op(step.index)?.output;
-        let add = self.artefact.op(step.index + 1)?;
-        let Op::Add(constants) = &add.op else { return None };
-        let convolved = self.artefact.tensor(convolution)?;
-        let first = add.input == convolution;
-        let (rescale, other_rescale) =
-            if first { (constants.a, constants.b) } else { (constants.b, constants.a) };
-        let other_tensor = if first { constants.other } else { add.input };
-        let other = self.place(other_tensor)?;
-        let here = replaces(self.artefact, &self.plan, step.index, other_tensor);
+        let (mut add, tensor) = self.artefact.conv_add(step.index)?;
+        let other = self.place(tensor)?;
+        let here = replaces(self.artefact, &self.plan, step.index, tensor);
         let part = other.part_unless(here, step.rows.clone());
-        let add = ConvAdd {
-            zero_point: i32::from(convolved.zero_point),
-            rescale,
-            other: other.addend((!here).then_some(&[]), part.ring, other_rescale),
-            out: constants.out,
-            min: constants.min,
-            max: constants.max,
-        };
+        (add.other.ring, add.other.data) = (part.ring, (!here).then_some(&[][..]));
         Some((part, add))
     }
 

@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 
 use fourbit::kernels::{Armv7em, Family, Kernels, Reference, needs};
-use fourbit::{Aligned, Artefact, Embedded, Session, SessionError, Verified};
+use fourbit::{Aligned, Artefact, Embedded, Session, SessionError, Verified, embedded};
 use fourbit_tests::image;
 
 /// Logits of an image of noise; the arena is larger than any plan here takes.
@@ -20,12 +20,12 @@ fn logits(artefact: &Artefact<'_>, kernels: impl Kernels) -> Result<Vec<i8>, Ses
 /// The network's needs are these, and kernels with no more compute what the reference does.
 fn holds<const NEEDS: u32>(verified: Verified<'static>) {
     let opened = Artefact::open(verified).expect("a published artefact");
-    assert_eq!(needs::of(&opened, Family::Armv7em), Some(NEEDS));
+    assert_eq!(embedded::needs(&opened, Family::Armv7em), Some(NEEDS));
     // SAFETY: the artefact opens and needs this.
-    let embedded = unsafe { Embedded::<NEEDS>::new(verified) }.artefact();
+    let artefact = unsafe { Embedded::<NEEDS>::new(verified) }.artefact();
     let expected = logits(&opened, Reference).expect("runs");
-    assert_eq!(logits(&embedded, <Armv7em<NEEDS>>::default()), Ok(expected.clone()));
-    assert_eq!(logits(&embedded, <Armv7em>::default()), Ok(expected));
+    assert_eq!(logits(&artefact, <Armv7em<NEEDS>>::default()), Ok(expected.clone()));
+    assert_eq!(logits(&artefact, <Armv7em>::default()), Ok(expected));
     assert_eq!(logits(&opened, <Armv7em<NEEDS>>::default()), Err(SessionError::Kernels));
 }
 
@@ -65,7 +65,7 @@ fn what_the_reference_computes_is_a_need() {
     // Other families say nothing of their kernels: the reference stays.
     let opened = Artefact::open(published!("resnet8-cifar10-w4a8")).expect("a published artefact");
     for family in [Family::Portable, Family::Mve] {
-        let found = needs::of(&opened, family).expect("a plan");
+        let found = embedded::needs(&opened, family).expect("a plan");
         assert!(needs::has(found, needs::REFERENCE) && !needs::has(found, needs::DEPTHWISE), "{found:#x}");
     }
 }

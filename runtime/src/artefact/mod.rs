@@ -21,7 +21,8 @@ pub use plan::{CHOICE_BYTES, Choice, Fusion, PLACEMENT_BYTES, PLAN_HEAD_BYTES, P
 pub use tensor::{TENSOR_BYTES, TensorInfo};
 
 use crate::kernels::{
-    Conv2d, Epilogue, Family, Filter, Kernel, LinearSpec, MatMul, Ring, TensorRef, Window, needs,
+    Addend, Conv2d, ConvAdd, Epilogue, Family, Filter, Kernel, LinearSpec, MatMul, Ring, TensorRef, Window,
+    needs,
 };
 use crate::layout::FilterShape;
 use crate::shape::{DType, Shape};
@@ -226,6 +227,28 @@ impl<'a> Artefact<'a> {
             window: *window,
             kernel: Kernel::Direct,
         })
+    }
+
+    /// The add that convolution `index` computes too, its other addend without data, and that one's tensor.
+    #[inline(never)]
+    pub(crate) fn conv_add<'v>(&self, index: usize) -> Option<(ConvAdd<'v>, u16)> {
+        let convolution = self.op(index)?.output;
+        let record = self.op(index + 1)?;
+        let Op::Add(add) = &record.op else { return None };
+        let first = record.input == convolution;
+        let (own, others, tensor) =
+            if first { (add.a, add.b, add.other) } else { (add.b, add.a, record.input) };
+        let (convolved, other) = (self.tensor(convolution)?, self.tensor(tensor)?);
+        let other = Addend {
+            data: None,
+            ring: Ring { first: 0, lines: other.shape.height },
+            dtype: other.dtype,
+            zero_point: i32::from(other.zero_point),
+            rescale: others,
+        };
+        let zero_point = i32::from(convolved.zero_point);
+        let add = ConvAdd { zero_point, rescale: own, other, out: add.out, min: add.min, max: add.max };
+        Some((add, tensor))
     }
 
     /// Arguments of a matrix product.

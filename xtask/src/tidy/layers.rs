@@ -23,6 +23,7 @@ const RUNTIME: &[&str] = &[
     "kernels",
     "artefact",
     "kernels/host",
+    "embedded",
     "session",
     "image",
     "classify",

@@ -29,6 +29,7 @@ const UNSAFE: &[&str] = &[
     "runtime/src/kernels/mve/weights.rs",
     "runtime/src/kernels/words.rs",
     "boards/",
+    "tests/tests/needs.rs",
 ];
 /// What marks unfinished work or a file without an idea. Written in halves: this file is checked too.
 const WORDS: &[&str] = &[
