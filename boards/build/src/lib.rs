@@ -142,5 +142,6 @@ fn needs(bytes: &[u8], family: Family) -> Result<u32, String> {
     let Ok(verified) = fourbit::Verified::new(memory) else { return Ok(needs::ALL) };
     let artefact =
         Artefact::open(verified).map_err(|error| format!("the artefact cannot be embedded: {error}"))?;
-    fourbit::embedded::needs(&artefact, family).ok_or_else(|| "the artefact has no plan for this board".to_owned())
+    fourbit::embedded::needs(&artefact, family)
+        .ok_or_else(|| "the artefact has no plan for this board".to_owned())
 }
