@@ -1,7 +1,7 @@
 //! MobileNetV1 at width 0.25 with random weights, planned for 40,000 bytes: every family's kernels give the
 //! reference's logits under their own plan.
 
-use fourbit::kernels::{Armv7em, Family, Kernels, Portable, Reference};
+use fourbit::kernels::{Armv7em, Family, Kernels, Portable, Reference, needs};
 use fourbit::{Artefact, Session};
 use fourbit_models::compile::compile_within;
 use fourbit_models::file::AlignedBytes;
@@ -36,8 +36,8 @@ fn every_family_gives_the_same_bits() {
         }
         let expected = logits(&artefact, Family::Host, Reference, &image);
         let found = [
-            logits(&artefact, Family::Portable, <Portable>::default(), &image),
-            logits(&artefact, Family::Armv7em, <Armv7em>::default(), &image),
+            logits(&artefact, Family::Portable, Portable::<{ needs::ALL }>, &image),
+            logits(&artefact, Family::Armv7em, Armv7em::<{ needs::ALL }>, &image),
             logits(&artefact, Family::Mve, Reference, &image),
         ];
         assert_eq!(found, [expected; 3], "{setting}");

@@ -24,9 +24,9 @@ fn holds<const NEEDS: u32>(verified: Verified<'static>) {
     // SAFETY: the artefact opens and needs this.
     let artefact = unsafe { Embedded::<NEEDS>::new(verified) }.artefact();
     let expected = logits(&opened, Reference).expect("runs");
-    assert_eq!(logits(&artefact, <Armv7em<NEEDS>>::default()), Ok(expected.clone()));
-    assert_eq!(logits(&artefact, <Armv7em>::default()), Ok(expected));
-    assert_eq!(logits(&opened, <Armv7em<NEEDS>>::default()), Err(SessionError::Kernels));
+    assert_eq!(logits(&artefact, Armv7em::<NEEDS>), Ok(expected.clone()));
+    assert_eq!(logits(&artefact, Armv7em::<{ needs::ALL }>), Ok(expected));
+    assert_eq!(logits(&opened, Armv7em::<NEEDS>), Err(SessionError::Kernels));
 }
 
 /// An artefact beside this crate, embedded.

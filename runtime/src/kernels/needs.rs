@@ -2,7 +2,7 @@
 //!
 //! A firmware that embeds one network links the kernels that this one needs and no others: the families'
 //! types take the bits as a parameter, [`Embedded`](crate::Embedded) pairs them with the network that they
-//! were taken from, a board's build script computes them with [`of`].
+//! were taken from, a board's build script computes them with [`embedded::needs`](crate::embedded::needs).
 
 /// Whatever an artefact may hold.
 pub const ALL: u32 = u32::MAX;
