@@ -6,17 +6,12 @@
 use board::{Active, Device};
 use board_support::{Board, OpCosts, overhead, stack};
 use cortex_m_rt::entry;
-use fourbit::kernels::Kernels;
-use fourbit::{Aligned, Arena, Artefact, Session};
+use fourbit::{Aligned, Arena, Session};
 use fourbit_tests::image;
 use fourbit_tests::report::{Line, Logits};
 
+// `NEEDS`, `ARTEFACT`, `ARENA`, `PIXELS`, `CLASSES`.
 include!(concat!(env!("OUT_DIR"), "/network.rs"));
-
-static ARTEFACT: Artefact<'static> = NETWORK.artefact();
-const ARENA: usize = NETWORK.header().arena_bytes(<Active>::FAMILY);
-const PIXELS: usize = NETWORK.header().input_shape.elements();
-const CLASSES: usize = NETWORK.header().logits as usize;
 
 #[entry]
 fn main() -> ! {

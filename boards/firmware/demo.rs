@@ -7,16 +7,11 @@ use board::{Active, Device};
 use board_support::Board;
 use cortex_m_rt::entry;
 use embedded_hal::digital::OutputPin;
-use fourbit::kernels::Kernels;
-use fourbit::{Aligned, Arena, Artefact, Session, classify};
+use fourbit::{Aligned, Arena, Session, classify};
 use fourbit_tests::report::Line;
 
+// `NEEDS`, `ARTEFACT`, `ARENA`, `PIXELS`, `CLASSES`.
 include!(concat!(env!("OUT_DIR"), "/network.rs"));
-
-static ARTEFACT: Artefact<'static> = NETWORK.artefact();
-const ARENA: usize = NETWORK.header().arena_bytes(<Active>::FAMILY);
-const PIXELS: usize = NETWORK.header().input_shape.elements();
-const CLASSES: usize = NETWORK.header().logits as usize;
 
 #[entry]
 fn main() -> ! {

@@ -10,15 +10,10 @@ use core::hint::black_box;
 
 use board::Active;
 use cortex_m_rt::entry;
-use fourbit::kernels::Kernels;
-use fourbit::{Aligned, Arena, Artefact, Session};
+use fourbit::{Aligned, Arena, Session};
 
+// `NEEDS`, `ARTEFACT`, `ARENA`, `PIXELS`, `CLASSES`.
 include!(concat!(env!("OUT_DIR"), "/network.rs"));
-
-static ARTEFACT: Artefact<'static> = NETWORK.artefact();
-const ARENA: usize = NETWORK.header().arena_bytes(<Active>::FAMILY);
-const PIXELS: usize = NETWORK.header().input_shape.elements();
-const CLASSES: usize = NETWORK.header().logits as usize;
 
 #[entry]
 fn main() -> ! {

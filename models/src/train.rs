@@ -1,9 +1,9 @@
 //! Training: data set, network and configuration in, checkpoints and a graph out.
 //!
 //! [`train`] runs or resumes the run of a folder and leaves there `checkpoint`, `metrics.json`
-//! and the graph of the averaged weights, `float.graph`, in half precision, or `w4a8.graph`. A quantized run ends by
-//! comparing its network with the artefact made of it ([`agreement`]), on the CPU whatever it was
-//! trained on: a GPU may round a tie another way. The result depends on the configuration and the
+//! and the graph of the averaged weights, `float.graph`, in half precision, or `w4a8.graph`. A
+//! quantized run ends by comparing its network with the artefact made of it ([`agreement`]), on the
+//! CPU whatever it was trained on: a GPU may round a tie another way. The result depends on the configuration and the
 //! data alone (on one kind of CPU, or one GPU and driver: floating-point sums differ between them).
 //! An interrupted run repeats the epoch it was in.
 

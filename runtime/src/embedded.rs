@@ -17,8 +17,8 @@ impl<const NEEDS: u32> Embedded<NEEDS> {
     ///
     /// # Safety
     ///
-    /// [`Artefact::open`] accepts these bytes. Every bit that [`needs`](needs()) gives for
-    /// the kernels' family is in `NEEDS`: without it the logits are wrong.
+    /// [`Artefact::open`] accepts these bytes, and every bit that [`needs`](needs()) gives for the kernels'
+    /// family is in `NEEDS`. Sessions over it check neither again.
     pub const unsafe fn new(verified: Verified<'static>) -> Self {
         Self(verified)
     }

@@ -33,8 +33,8 @@ const RUNS: usize = 200;
   cargo xtask bench --model target/fourbit/resnet8-shapes-w4a8/resnet8-shapes-w4a8.fourbit --json
 
 Instructions are counted by the emulator, cycles by a chip, for one image, from the int8 image to the
-logits; on this machine (sim) it is the time of one thread. Code is what a product with this one network adds to flash
-beside the artefact; the stack is its high-water mark. The input is drawn from a seed.
+logits; on this machine (sim) it is the time of one thread. Code is what a product with this one network
+adds to flash beside the artefact; the stack is its high-water mark. The input is drawn from a seed.
 
 Cycles of emulated cores are an estimate (docs/costs.md), and so named.")]
 pub(crate) struct Bench {

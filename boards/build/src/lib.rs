@@ -2,9 +2,9 @@
 //!
 //! - `memory.x`, the regions for the link script, and the arguments that name the script;
 //! - `BOARD_CLOCK_HZ`, a variable for `env!`;
-//! - `network.rs`, the constants `NEEDS` and `NETWORK: fourbit::Embedded<NEEDS>`: the artefact that the
-//!   variable `FOURBIT_MODEL` names, whose content this script has checked, and the kernels that it needs on
-//!   this board. A corrupt file fails the build: up to 256 KiB the compiler checks the CRCs in a `const`,
+//! - `network.rs`: `NEEDS`, the kernels that the artefact needs on this board; `ARTEFACT`, the one that the
+//!   variable `FOURBIT_MODEL` names, whose content this script has checked; `ARENA`, `PIXELS` and `CLASSES`, the
+//!   bytes and the values of what it works on. A corrupt file fails the build: up to 256 KiB the compiler checks the CRCs in a `const`,
 //!   above that this script does.
 
 use std::collections::BTreeMap;
@@ -110,6 +110,10 @@ const NETWORK: fourbit::Embedded<NEEDS> = {{
     // SAFETY: the build script has opened this file and taken the needs from it.
     unsafe {{ fourbit::Embedded::new(VERIFIED) }}
 }};
+static ARTEFACT: fourbit::Artefact<'static> = NETWORK.artefact();
+const ARENA: usize = NETWORK.header().arena_bytes(fourbit::kernels::Family::{family:?});
+const PIXELS: usize = NETWORK.header().input_shape.elements();
+const CLASSES: usize = NETWORK.header().logits as usize;
 "
     ))
 }

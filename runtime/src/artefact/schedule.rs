@@ -10,7 +10,7 @@ use core::ops::Range;
 use super::{Artefact, Choice, Fusion, Op, Plan};
 use crate::kernels::Window;
 
-/// Most ops of a group.
+/// Most ops of a group: a session has each one's [`Stage`] on its stack.
 pub const MAX_GROUP: usize = 14;
 
 /// The rows of a tensor that an op reads for a row of its output.

@@ -103,7 +103,10 @@ impl<const NEEDS: u32> Store<NEEDS> {
             }
         };
         let bits = add.map_or(out.dtype.bits(), |add| add.other.dtype.bits());
-        let suits = op.filter.shape.outputs.is_multiple_of(2) && bits == out.dtype.bits();
+        // Nibbles are not in the needs of kernels for bytes alone.
+        let suits = op.filter.shape.outputs.is_multiple_of(2)
+            && bits == out.dtype.bits()
+            && bytes == (out.dtype == DType::I8);
         #[cfg(target_arch = "arm")]
         let put = {
             let after = after.map(|after| ([after.clamp.min, after.clamp.max], after.signed));
