@@ -35,11 +35,16 @@ pub fn calibrate(graph: &Graph, setting: Setting, images: &[Vec<f32>]) -> Result
     for image in images {
         forward(graph, image, |id, values| magnitudes[id].extend(values.iter().map(|x| x.abs())));
     }
-    let quantile = if setting.activation_bits() == 8 { QUANTILE_8 } else { QUANTILE_4 };
-    let parts = (0..magnitudes.len()).map(|id| if id == graph.output { 1.0 } else { quantile });
+    let mut graph = graph.clone();
+    let unknown = vec![MIN_BOUND; graph.tensors.len()];
+    assign_bits(&mut graph, setting, &unknown);
+    let parts = graph.tensors.iter().enumerate().map(|(id, tensor)| match tensor.range {
+        _ if id == graph.output => 1.0,
+        Some(Range { bits: 4, .. }) => QUANTILE_4,
+        _ => QUANTILE_8,
+    });
     let bounds: Vec<f32> =
         magnitudes.iter_mut().zip(parts).map(|(values, part)| bound(values, part)).collect();
-    let mut graph = graph.clone();
     assign_bits(&mut graph, setting, &bounds);
     Ok(graph)
 }
@@ -58,7 +63,8 @@ fn bound(magnitudes: &mut [f32], part: f64) -> f32 {
 /// Sets the bits of every filter and the range of every tensor from its bound.
 ///
 /// The image and the logits have 8 bits; a pool keeps its input's bound; what the last linear
-/// node reads has the bits that the setting gives to it. The graph must be consistent.
+/// node reads, and the branch that a residual add takes, have the bits that the setting gives to them.
+/// The graph must be consistent.
 pub fn assign_bits(graph: &mut Graph, setting: Setting, bounds: &[f32]) {
     let last = graph.nodes.iter().rposition(is_linear);
     let feeds_last = last.map(|index| graph.nodes[index].inputs[0]);
@@ -68,6 +74,7 @@ pub fn assign_bits(graph: &mut Graph, setting: Setting, bounds: &[f32]) {
         let bits = match () {
             () if output == graph.output => 8,
             () if Some(output) == feeds_last => setting.last_input_bits().max(setting.activation_bits()),
+            () if is_branch(graph, index) => setting.branch_bits(),
             () => setting.activation_bits(),
         };
         let before = if input == graph.input { Some(Range::IMAGE) } else { graph.tensors[input].range };
@@ -97,6 +104,25 @@ fn pooled(range: Range, bits: u8) -> Range {
 
 fn is_linear(node: &Node) -> bool {
     matches!(node.op, Op::Conv2d(_) | Op::DepthwiseConv2d(_) | Op::Dense(_))
+}
+
+/// Whether node `index` is a convolution that can be computed together with an add, so that what comes
+/// out of it is never stored: only the add reads it, and of two such convolutions it has more weights.
+fn is_branch(graph: &Graph, index: usize) -> bool {
+    let alone = |id: TensorId| {
+        let node = graph.nodes.iter().find(|node| node.output == id)?;
+        let Op::Conv2d(conv) = &node.op else { return None };
+        let readers = graph.nodes.iter().flat_map(|node| &node.inputs).filter(|&&input| input == id).count();
+        (readers == 1 && !conv.relu && id != graph.output).then_some(conv.weights.len())
+    };
+    let output = graph.nodes[index].output;
+    let Some(weights) = alone(output) else { return false };
+    let smaller = |&other: &TensorId| alone(other).is_none_or(|of| of < weights);
+    graph
+        .nodes
+        .iter()
+        .filter(|node| matches!(node.op, Op::Add { .. }))
+        .any(|add| add.inputs.contains(&output) && add.inputs.iter().filter(|&&id| id != output).all(smaller))
 }
 
 /// Whether a tensor comes out of a ReLU, or out of a pool of one.
@@ -145,11 +171,11 @@ mod tests {
                 _ => None,
             }
         };
-        for (setting, expected, [inner, pool]) in [
-            (Setting::W8a8, [8, 8, 8], [8, 8]),
-            (Setting::W4a8, [8, 4, 8], [8, 8]),
-            (Setting::W4a4, [8, 4, 8], [4, 8]),
-            (Setting::All4, [4, 4, 4], [4, 4]),
+        for (setting, expected, [inner, branch, pool]) in [
+            (Setting::W8a8, [8, 8, 8], [8, 8, 8]),
+            (Setting::W4a8, [8, 4, 8], [8, 8, 8]),
+            (Setting::W4a4, [8, 4, 8], [4, 8, 8]),
+            (Setting::All4, [4, 4, 4], [4, 4, 4]),
         ] {
             let graph = crate::zoo::resnet8(1, setting).expect("calibrates");
             let found = ["stem", "stack2.conv1", "dense"].map(|name| weights(&graph, name));
@@ -160,7 +186,9 @@ mod tests {
             };
             assert_eq!(range("image"), Range::IMAGE);
             assert_eq!((range("stem").bits, range("stem").signed), (inner, false));
-            assert_eq!((range("stack2.conv2").bits, range("stack2.conv2").signed), (inner, true));
+            assert_eq!((range("stack2.conv2").bits, range("stack2.conv2").signed), (branch, true));
+            assert_eq!((range("stack2.shortcut").bits, range("stack2.shortcut").signed), (inner, true));
+            assert_eq!((range("stack2.add").bits, range("stack2.add").signed), (inner, false));
             assert_eq!(range("pool"), Range { bits: pool, ..range("stack3.add") });
             assert_eq!((range("dense").bits, range("dense").signed), (8, true));
         }

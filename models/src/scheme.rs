@@ -19,7 +19,8 @@ pub enum Setting {
     W8a8,
     /// Mostly 4-bit: 4-bit weights but in the first convolution and the last layer, 8-bit activations.
     W4a8,
-    /// Mostly 4-bit: as `w4a8`, with 4-bit inner activations; the input of the last layer has 8 bits.
+    /// Mostly 4-bit: as `w4a8`, with 4-bit inner activations; the input of the last layer has 8 bits, and
+    /// so has the branch that a residual add takes from a convolution, which is never stored.
     W4a4,
     /// Every weight and every inner activation has 4 bits.
     All4,
@@ -54,6 +55,15 @@ impl Setting {
         match self {
             Setting::W8a8 | Setting::W4a8 => 8,
             Setting::W4a4 | Setting::All4 => 4,
+        }
+    }
+
+    /// Bits of a convolution's output that goes into a residual add alone. It is the input of no product,
+    /// which is what AQT quantizes, and lives in registers only.
+    pub fn branch_bits(self) -> u8 {
+        match self {
+            Setting::W8a8 | Setting::W4a8 | Setting::W4a4 => 8,
+            Setting::All4 => 4,
         }
     }
 

@@ -37,10 +37,10 @@ pub(crate) struct Network {
 pub(crate) const NETWORKS: [Network; 7] = [
     network("resnet18-w8a8", 0x22b01234, Depth::ResNet18, Setting::W8a8),
     network("resnet18-w4a8", 0xe35605cd, Depth::ResNet18, Setting::W4a8),
-    network("resnet18-w4a4", 0x8bc6c64b, Depth::ResNet18, Setting::W4a4),
+    network("resnet18-w4a4", 0x070157f4, Depth::ResNet18, Setting::W4a4),
     network("resnet18-all4", 0x541efaf1, Depth::ResNet18, Setting::All4),
     network("resnet50-w4a8", 0x2ac0ddd5, Depth::ResNet50, Setting::W4a8),
-    network("resnet50-w4a4", 0xcf37f8ce, Depth::ResNet50, Setting::W4a4),
+    network("resnet50-w4a4", 0xa6900aa7, Depth::ResNet50, Setting::W4a4),
     network("resnet50-all4", 0xcc4ce201, Depth::ResNet50, Setting::All4),
 ];
 

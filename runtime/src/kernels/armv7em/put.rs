@@ -47,9 +47,13 @@ impl Put {
                 (Some(pixels_of::<UNSIGNED> as Pixels), Some(tiles_of::<UNSIGNED> as Tiles))
             }
             (false, _, None) if signed => (Some(pixels_of::<SIGNED> as Pixels), None),
-            (true, [_, 127], Some(([-128, 127], _))) => (None, Some(tiles_add_of::<BYTES> as Tiles)),
-            (false, _, Some(([0, 15], false))) if signed => (None, Some(tiles_add_of::<UNSIGNED> as Tiles)),
-            (false, _, Some(([0, 15], true))) if signed => (None, Some(tiles_add_of::<SIGNED> as Tiles)),
+            (true, [_, 127], Some(([-128, 127], _))) => (None, Some(tiles_add_of::<BYTES, 8> as Tiles)),
+            (false, [_, 127], Some(([0, 15], false))) => (None, Some(tiles_add_of::<UNSIGNED, 8> as Tiles)),
+            (false, [_, 127], Some(([0, 15], true))) => (None, Some(tiles_add_of::<SIGNED, 8> as Tiles)),
+            (false, _, Some(([0, 15], false))) if signed => {
+                (None, Some(tiles_add_of::<UNSIGNED, 4> as Tiles))
+            }
+            (false, _, Some(([0, 15], true))) if signed => (None, Some(tiles_add_of::<SIGNED, 4> as Tiles)),
             _ => (None, None),
         };
         Self { pixels, tiles, wide: bytes.into(), least: range[0] }
@@ -225,9 +229,10 @@ unsafe extern "C" fn tiles_of<const FORM: usize>(
 
 /// # Safety
 ///
-/// As for `tiles_of`; `from` at the second of each pair of places names as many bytes.
+/// As for `tiles_of`; `from` at the second of each pair of places names as many bytes. The values have
+/// `BITS` bits before the add.
 #[unsafe(naked)]
-unsafe extern "C" fn tiles_add_of<const FORM: usize>(
+unsafe extern "C" fn tiles_add_of<const FORM: usize, const BITS: usize>(
     values: *const Sums,
     places: *const [Places; 2],
     to: *mut u8,
@@ -292,11 +297,7 @@ unsafe extern "C" fn tiles_add_of<const FORM: usize>(
         ldm r0!, {{r5-r8}}
         ldm r3!, {{r10-r12, lr}}
         .irp r, r5, r6, r7, r8
-        .if {form} > 1
-        ssat \\r, #4, \\r
-        .else
-        ssat \\r, #8, \\r
-        .endif
+        ssat \\r, #{bits}, \\r
         .endr
         cmp r5, lr
         ittt ge
@@ -335,5 +336,6 @@ unsafe extern "C" fn tiles_add_of<const FORM: usize>(
         .purgem place
         ",
         form = const FORM,
+        bits = const BITS,
     )
 }
