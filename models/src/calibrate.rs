@@ -6,10 +6,11 @@
 
 use crate::dataset::Images;
 use crate::float_forward::forward;
+use crate::fold::{ChannelAxis, folded};
 use crate::graph::{Graph, Node, Op, Range, TensorId};
 use crate::quantize::{QuantizeError, check};
 use crate::rng::Rng;
-use crate::scheme::{Role, Setting};
+use crate::scheme::{Role, Setting, least_bound};
 
 /// Images in the sample.
 const SAMPLE: usize = 512;
@@ -46,7 +47,24 @@ pub fn calibrate(graph: &Graph, setting: Setting, images: &[Vec<f32>]) -> Result
     let bounds: Vec<f32> =
         magnitudes.iter_mut().zip(parts).map(|(values, part)| bound(values, part)).collect();
     assign_bits(&mut graph, setting, &bounds);
+    (0..graph.nodes.len()).for_each(|index| widen(&mut graph, index));
     Ok(graph)
+}
+
+/// Gives the output of a linear node at least its [`least_bound`], norms being folded.
+pub fn widen(graph: &mut Graph, index: usize) {
+    let node = &graph.nodes[index];
+    let (conv, axis) = match &node.op {
+        Op::Conv2d(conv) | Op::Dense(conv) => (conv, ChannelAxis::First),
+        Op::DepthwiseConv2d(conv) => (conv, ChannelAxis::Last),
+        Op::Add { .. } | Op::AvgPool(_) | Op::MaxPool(_) => return,
+    };
+    let ranges = graph.tensors[node.inputs[0]].range.zip(graph.tensors[node.output].range);
+    if let (Some((input, output)), Some(bits)) = (ranges, conv.weight_bits) {
+        let (weights, _) = folded(conv, graph.tensors[node.output].shape[2], axis);
+        let bound = output.bound.max(least_bound(input, &weights, bits, output));
+        graph.tensors[node.output].range = Some(Range { bound, ..output });
+    }
 }
 
 /// The magnitude that `part` of them do not exceed, and at least a thousandth.
@@ -191,6 +209,17 @@ mod tests {
             assert_eq!((range("stack2.add").bits, range("stack2.add").signed), (inner, false));
             assert_eq!(range("pool"), Range { bits: pool, ..range("stack3.add") });
             assert_eq!((range("dense").bits, range("dense").signed), (8, true));
+        }
+    }
+
+    #[test]
+    fn rescales_shift_by_what_kernels_do_in_one_instruction() {
+        for setting in Setting::ALL {
+            let graph = crate::zoo::resnet8(1, setting).expect("calibrates");
+            let graph = crate::quantize::quantize(&graph).expect("quantizes");
+            for (node, linear) in graph.nodes.iter().filter_map(|node| Some((node, node.op.linear()?))) {
+                assert!(linear.rescale.iter().all(|rescale| rescale.shift >= 33), "{setting}: {}", node.name);
+            }
         }
     }
 }

@@ -122,6 +122,18 @@ pub fn quantize_weight(w: f32, scale: f32, bits: u8) -> i8 {
     (w / scale).round_ties_even().clamp(-max, max) as i8
 }
 
+/// The least bound of the 8-bit output of a linear node with 4-bit inputs, 0 for others: a step of the
+/// output is four of the finest accumulator's or more. Then every rescale shifts by 33 bits at least, which
+/// kernels do in one instruction, and the four steps are below what 4-bit inputs resolve.
+pub fn least_bound(input: Range, weights: &[f32], weight_bits: u8, output: Range) -> f32 {
+    if input.bits != 4 || output.bits != 8 {
+        return 0.0;
+    }
+    let largest = weights.iter().fold(0.0, |max: f32, w| max.max(w.abs()));
+    // A little more, so that no rounding of the factor brings it back to a quarter.
+    4.001 * input.scale() * weight_scale(largest, weight_bits) * output.levels().1
+}
+
 impl Range {
     /// The image: pixels 0..=255 stored as `pixel - 128`, networks see `pixel / 255`.
     pub const IMAGE: Range = Range { bits: 8, signed: false, bound: 1.0 };

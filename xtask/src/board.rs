@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::PathBuf;
 
 use anyhow::{Context, bail, ensure};
 use fourbit::kernels::Family;
@@ -34,6 +35,9 @@ pub(crate) struct Board {
     /// An emulated board's firmware reports with defmt instead of text.
     #[serde(skip)]
     pub(crate) frames: bool,
+    /// Where its firmware is built from.
+    #[serde(skip, default = "paths::root")]
+    pub(crate) root: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -155,6 +159,11 @@ impl Board {
         Self { frames: true, ..self }
     }
 
+    /// The same board, its firmware built from a copy of the repository.
+    pub(crate) fn of(self, root: PathBuf) -> Self {
+        Self { root, ..self }
+    }
+
     /// The debug probe of a board that is flashed.
     pub(crate) fn probe(&self) -> anyhow::Result<&Probe> {
         match &self.runner {
@@ -243,8 +252,13 @@ impl Board {
     /// Runs the suites of the board's kernels: each with its number of cases.
     pub(crate) fn conformance(&self) -> anyhow::Result<Vec<(String, u32)>> {
         let firmware = self.firmware(Program::Conformance, None)?;
+        self.suites(&firmware)
+    }
+
+    /// Runs the suites of a conformance firmware; the first mismatch is the error.
+    pub(crate) fn suites(&self, firmware: &Firmware) -> anyhow::Result<Vec<(String, u32)>> {
         let mut suites = Vec::new();
-        self.runner.run(&firmware, &[], false, |line| {
+        self.runner.run(firmware, &[], false, |line| {
             if let Line::Passed { cases, suite } = line {
                 suites.push((suite.to_owned(), cases));
             }
@@ -277,7 +291,9 @@ mod tests {
             let path = paths::root().join("boards").join(&name).join(".cargo/config.toml");
             let config: toml::Table = fs::read_to_string(path).unwrap().parse().unwrap();
             let target = config["build"]["target"].as_str().unwrap();
-            let runner = config["target"][target]["runner"].as_array().unwrap().iter();
+            // Cargo takes a dot in a target's name for the end of a key.
+            let target = target.split('.').fold(&config["target"], |config, word| &config[word]);
+            let runner = target["runner"].as_array().unwrap().iter();
             let runner: Vec<_> = runner.map(|word| word.as_str().unwrap().to_owned()).collect();
             let board = Board::load(&name).unwrap();
             assert_eq!(runner, board.runner.words(), "{name}");

@@ -99,7 +99,7 @@ impl Board {
     /// A cargo command in the board's folder, where its target and flags are configured.
     fn cargo(&self, command: &str, model: Option<&Model>) -> Command {
         let mut cargo = process::cargo([command, "--release"]);
-        cargo.current_dir(paths::root().join("boards").join(&self.name));
+        cargo.current_dir(self.root.join("boards").join(&self.name));
         cargo.env("CARGO_TARGET_DIR", absolute(&paths::target().join("boards")));
         // What this process was started with belongs to the host's build.
         for variable in ["CARGO_ENCODED_RUSTFLAGS", "RUSTFLAGS", "CARGO_BUILD_TARGET", "FOURBIT_MODEL"] {

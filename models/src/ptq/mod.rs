@@ -17,7 +17,7 @@ mod walk;
 
 use rayon::prelude::*;
 
-use crate::calibrate::{assign_bits, calibrate};
+use crate::calibrate::{assign_bits, calibrate, widen};
 use crate::float_forward::forward;
 use crate::fold::folded_graph;
 use crate::graph::{Conv, Graph, Node, Op};
@@ -106,6 +106,7 @@ pub fn quantize_with(
                 moments::moments(&float, node, conv, &walk.inputs(node.inputs[0]), &walk.targets(node));
             adjust(node, conv, &moments, steps);
         }
+        widen(&mut graph, index);
         walk.step(&graph, index);
         progress(index + 1, graph.nodes.len());
     }

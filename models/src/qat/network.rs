@@ -16,6 +16,7 @@ use crate::qat::fake_quant::FakeQuant;
 use crate::qat::norm::{BatchNorm, Statistics};
 use crate::qat::pool::{GlobalPool, PoolQuant};
 use crate::qat::tensors::apply;
+use crate::scheme::least_bound;
 
 /// Why a graph cannot be trained.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +78,17 @@ pub struct Network {
     layers: Vec<Option<Layer>>,
     /// Per tensor, the parameter that is its bound; a pool's output shares its input's.
     bounds: Vec<Option<usize>>,
+    /// Per tensor, the quantized linear node with 4-bit inputs that writes it.
+    makers: Vec<Option<Maker>>,
+}
+
+/// What the least bound of an output follows from.
+#[derive(Clone, Copy, Debug)]
+struct Maker {
+    /// Index of the parameter.
+    weight: usize,
+    weight_bits: u8,
+    input: TensorId,
 }
 
 /// Parameters on the tape of one forward pass.
@@ -96,6 +108,7 @@ impl Network {
         let mut values = vec![];
         let mut layers = vec![];
         let mut bounds = vec![None; graph.tensors.len()];
+        let mut makers = vec![None; graph.tensors.len()];
         let mut add = |name: String, kind, value: &[f32]| {
             parameters.push(Parameter { name, kind });
             values.push(value.to_vec());
@@ -116,6 +129,11 @@ impl Network {
                             first
                         }
                     };
+                    let input = node.inputs[0];
+                    makers[node.output] = conv
+                        .weight_bits
+                        .filter(|_| graph.tensors[input].range.is_some_and(|range| range.bits == 4))
+                        .map(|weight_bits| Maker { weight, weight_bits, input });
                     Some(Layer { weight, offset })
                 }
                 _ => None,
@@ -127,7 +145,7 @@ impl Network {
                 (_, Some(range)) => Some(add(format!("{}.bound", node.name), Kind::Bound, &[range.bound])),
             };
         }
-        Ok((Self { graph, parameters, layers, bounds }, values))
+        Ok((Self { graph, parameters, layers, bounds, makers }, values))
     }
 
     /// The graph that was given, whose values are the initial ones.
@@ -162,10 +180,18 @@ impl Network {
         graph
     }
 
-    /// Range of a tensor with the current value of its bound.
+    /// Range of a tensor with the current value of its bound, or the least that it may have.
     fn range(&self, id: TensorId, values: &[Vec<f32>]) -> Option<Range> {
         let range = self.graph.tensors[id].range?;
-        Some(self.bounds[id].map_or(range, |bound| Range { bound: values[bound][0], ..range }))
+        let range = self.bounds[id].map_or(range, |bound| Range { bound: values[bound][0], ..range });
+        let least = match self.makers[id] {
+            // The input has 4 bits, so there is no least bound behind it.
+            Some(Maker { weight, weight_bits, input }) if range.bits == 8 => {
+                least_bound(self.range(input, values)?, &values[weight], weight_bits, range)
+            }
+            _ => 0.0,
+        };
+        Some(Range { bound: range.bound.max(least), ..range })
     }
 
     /// Parameters as leaves of a tape (`device.autodiff()`) or as constants (a plain device).

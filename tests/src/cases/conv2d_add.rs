@@ -1,12 +1,13 @@
 //! Convolutions with the residual add of their output, apart and in place over the other addend.
 
 use fourbit::Aligned;
-use fourbit::kernels::{Add, Addend, Conv2d, ConvAdd, Kernel, Kernels, Reference, Ring, TensorRef};
+use fourbit::kernels::{Add, Addend, Conv2d, ConvAdd, Kernels, Reference, Ring, TensorRef};
+use fourbit::shape::DType;
 
-use super::add::{common, side};
+use super::add::{common, side, sum};
 use super::conv2d::Extents;
 use super::linear::{Constants, Spec, choose};
-use super::{Style, TENSOR_BYTES, clamp, dtype, fill, matches, reach, scale_to, span, zero_point};
+use super::{Style, TENSOR_BYTES, clamp, dtype, fill, matches, reach, zero_point};
 use crate::case::{Args, Case};
 use crate::mismatch::Mismatch;
 use crate::rng::Rng;
@@ -15,8 +16,14 @@ use crate::rng::Rng;
 pub fn conv2d_add<K: Kernels>(kernels: &mut K, seed: u64) -> Result<(), Mismatch> {
     let rng = &mut Rng::new(seed);
     let (bits, style) = choose(rng);
-    let Extents { window, shape, filter, layout, output } = Extents::draw(rng);
-    let [from, between, other_type, to] = [dtype(rng), dtype(rng), dtype(rng), dtype(rng)];
+    let Extents { window, shape, filter, layout, output, kernel } = Extents::draw(rng);
+    let [from, between, any, to] = [dtype(rng), dtype(rng), dtype(rng), dtype(rng)];
+    // Mostly of the output's bits, as kernels like it.
+    let other_type = match to {
+        _ if rng.one_in(4) => any,
+        DType::I8 => DType::I8,
+        DType::U4 | DType::S4 => rng.pick([DType::U4, DType::S4]),
+    };
     let [zero, mid_zero, other_zero, out_zero] =
         [from, between, other_type, to].map(|dtype| zero_point(rng, dtype));
     let (mut memory, mut constants) = (Aligned([0; TENSOR_BYTES]), Constants::new());
@@ -24,13 +31,13 @@ pub fn conv2d_add<K: Kernels>(kernels: &mut K, seed: u64) -> Result<(), Mismatch
     let input = TensorRef { data, ring: Ring::whole(shape.height), shape, dtype: from, zero_point: zero };
     let spec = Spec { style, shape: filter, bits, layout, input: (from, zero), output: (between, mid_zero) };
     let (filter, epilogue) = constants.fill(rng, &spec);
-    let conv = Conv2d { input, filter, epilogue, window, kernel: rng.pick(Kernel::ALL) };
+    let conv = Conv2d { input, filter, epilogue, window, kernel };
 
     let shape = output;
     let reaches = [reach(between, mid_zero), reach(other_type, other_zero)];
     let style = if style == Style::Limit { Style::Typical } else { style };
     let [mid_scale, other_scale] = reaches.map(|reach| side(rng, style, reach));
-    let out = scale_to(rng, common(reaches[0], mid_scale) + common(reaches[1], other_scale), span(to));
+    let out = sum(rng, style, common(reaches[0], mid_scale) + common(reaches[1], other_scale), to);
     let mut other_memory = Aligned([0; TENSOR_BYTES]);
     let data = fill(rng, &mut other_memory.0, shape, other_type, other_zero, style, other_type.limits());
     let ring = Ring::whole(shape.height);

@@ -51,8 +51,10 @@ impl Constants {
         let (low, high) = clamp(rng, spec.output.0, spec.output.1);
         let bytes = spec.layout.bytes(spec.shape, spec.bits);
         self.weights.fill(0);
+        // Mostly shifts that kernels make in one instruction, in every channel.
+        let least = rng.pick([2, 33, 33]);
         for output in 0..spec.shape.outputs {
-            let (bias, rescale) = self.channel(rng, spec, output);
+            let (bias, rescale) = self.channel(rng, spec, output, least);
             put(&mut self.bias, output, bias);
             put(&mut self.multiplier, output, rescale.multiplier);
             if let Some(to) = self.shift.get_mut(output) {
@@ -73,11 +75,12 @@ impl Constants {
         (filter, epilogue)
     }
 
-    /// Writes a channel's weights; gives its bias and rescale.
-    fn channel(&mut self, rng: &mut Rng, spec: &Spec, output: usize) -> (i32, Rescale) {
+    /// Writes a channel's weights; gives its bias and rescale, which shifts by `least` or more where the
+    /// style leaves the choice.
+    fn channel(&mut self, rng: &mut Rng, spec: &Spec, output: usize, least: i32) -> (i32, Rescale) {
         const MAX: i64 = i32::MAX as i64;
         let reach = reach(spec.input.0, spec.input.1);
-        let shift = rng.range(2, 62);
+        let shift = rng.range(least, 62);
         let budget = match spec.style {
             Style::Shifts => ((1i64 << (shift - 1)) - 1).min(MAX),
             _ => MAX,
@@ -96,7 +99,7 @@ impl Constants {
             }
             Style::Ties => {
                 let bias = rng.range(-8, 8);
-                let shift = rng.range(30, 34).max(bit_length(bound_with(bias)) + 1);
+                let shift = rng.range(30, 34).max(least).max(bit_length(bound_with(bias)) + 1);
                 (bias, Rescale { multiplier: rng.pick([1 << 30, 3 << 29, 5 << 28]), shift: shift as u8 })
             }
             Style::Typical | Style::Extreme => {

@@ -92,7 +92,7 @@ fn matches<K: Kernels>(
     let mut scratch = Aligned([0xC3; SCRATCH_BYTES]);
     // Less than a kernel would like: it has a way without.
     let few = rng.size(0, 2048);
-    let bytes = rng.pick([SCRATCH_BYTES, SCRATCH_BYTES, few, 64, 0]);
+    let bytes = rng.pick([SCRATCH_BYTES, SCRATCH_BYTES, SCRATCH_BYTES, SCRATCH_BYTES, few, 64, 0]);
     let scratch = scratch.0.get_mut(..bytes).unwrap_or(&mut []);
     let fail = |fault| Mismatch { kind: case.kind(), number: seed, fault };
     compare(&mut buffer.0, expected, None, |out| case.run(kernels, scratch, out)).map_err(fail)?;
@@ -138,6 +138,14 @@ fn tiled(rng: &mut Rng) -> (Window, Shape) {
     (Window { kernel: [3; 2], stride: [1; 2], padding }, shape)
 }
 
+/// A 3x3 window over an image of three channels, most of whose windows lie inside it.
+fn colours(rng: &mut Rng) -> (Window, Shape) {
+    let stride = rng.size(1, 2);
+    let padding = [(); 4].map(|()| rng.size(0, 1));
+    let shape = Shape::new(rng.size(3, 7), rng.size(3, 7), 3);
+    (Window { kernel: [3; 2], stride: [stride; 2], padding }, shape)
+}
+
 fn dtype(rng: &mut Rng) -> DType {
     rng.pick([DType::I8, DType::U4, DType::S4])
 }
@@ -148,11 +156,12 @@ fn zero_point(rng: &mut Rng, dtype: DType) -> i32 {
     if dtype == DType::I8 { rng.pick([-128, 0, 127, random]) } else { 0 }
 }
 
-/// The whole range, a ReLU, or a random range.
+/// The whole range, the symmetric one that quantization uses, a ReLU, or a random range.
 fn clamp(rng: &mut Rng, dtype: DType, zero_point: i32) -> (i8, i8) {
     let (low, high) = dtype.limits();
     let (a, b) = (rng.range(low, high), rng.range(low, high));
-    let (min, max) = rng.pick([(low, high), (zero_point.max(low), high), (a.min(b), a.max(b))]);
+    let (min, max) =
+        rng.pick([(low, high), (low.max(-high), high), (zero_point.max(low), high), (a.min(b), a.max(b))]);
     (min as i8, max as i8)
 }
 
@@ -198,9 +207,9 @@ fn multiplier(rng: &mut Rng) -> i32 {
 
 /// A rescale that brings sums up to `bound` to about `span`, and admits them.
 fn scale_to(rng: &mut Rng, bound: i64, span: i64) -> Rescale {
-    // multiplier / 2^shift is between 1/4 and 4 times span / bound.
+    // multiplier / 2^shift is between 1/4 and 32 times span / bound: few sums come near their bound.
     let bits = bound.max(1).ilog2() as i32 - span.max(1).ilog2() as i32;
-    let shift = (bits + rng.range(30, 32)).max(bit_length(bound) + 1).clamp(2, 62);
+    let shift = (bits + rng.range(27, 32)).max(bit_length(bound) + 1).clamp(2, 62);
     Rescale { multiplier: multiplier(rng), shift: shift as u8 }
 }
 

@@ -40,7 +40,7 @@ pub(crate) const NETWORKS: [Network; 7] = [
     network("resnet18-w4a4", 0x070157f4, Depth::ResNet18, Setting::W4a4),
     network("resnet18-all4", 0x541efaf1, Depth::ResNet18, Setting::All4),
     network("resnet50-w4a8", 0x2ac0ddd5, Depth::ResNet50, Setting::W4a8),
-    network("resnet50-w4a4", 0xa6900aa7, Depth::ResNet50, Setting::W4a4),
+    network("resnet50-w4a4", 0x7f8f091e, Depth::ResNet50, Setting::W4a4),
     network("resnet50-all4", 0xcc4ce201, Depth::ResNet50, Setting::All4),
 ];
 

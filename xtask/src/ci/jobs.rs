@@ -7,7 +7,7 @@ use fourbit_models::dataset::{Kind, Split};
 use fourbit_models::scheme::Setting;
 use fourbit_models::simulate;
 
-use super::{Context, Tally, flash, pareto, prediction};
+use super::{Context, Tally, flash, mutants, pareto, prediction};
 use crate::board::Board;
 use crate::failure::Missing;
 use crate::model::Model;
@@ -46,6 +46,7 @@ pub(crate) const JOBS: &[Job] = &[
         run: no_panic,
     },
     Job { name: "qemu", about: "every board: its kernels' suites, the simulator's logits", run: qemu },
+    Job { name: "mutants", about: "bugs planted in every family's kernels are found", run: mutants::job },
     Job {
         name: "flash",
         about: "firmware for boards with a probe fits them, and defmt's frames are decoded, without hardware",

@@ -6,6 +6,7 @@
 
 mod flash;
 mod jobs;
+mod mutants;
 mod pareto;
 mod prediction;
 mod tally;
