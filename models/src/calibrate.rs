@@ -10,7 +10,7 @@ use crate::fold::{ChannelAxis, folded};
 use crate::graph::{Graph, Node, Op, Range, TensorId};
 use crate::quantize::{QuantizeError, check};
 use crate::rng::Rng;
-use crate::scheme::{Role, Setting, least_bound};
+use crate::scheme::{Bits, Role, least_bound};
 
 /// Images in the sample.
 const SAMPLE: usize = 512;
@@ -30,7 +30,7 @@ pub fn calibration_images(train: &Images, seed: u64) -> Vec<Vec<f32>> {
 }
 
 /// The graph with the ranges that its activations have on these images (NHWC, `pixel / 255`).
-pub fn calibrate(graph: &Graph, setting: Setting, images: &[Vec<f32>]) -> Result<Graph, QuantizeError> {
+pub fn calibrate(graph: &Graph, bits: &Bits, images: &[Vec<f32>]) -> Result<Graph, QuantizeError> {
     check::structure(graph)?;
     let mut magnitudes = vec![Vec::new(); graph.tensors.len()];
     for image in images {
@@ -38,7 +38,7 @@ pub fn calibrate(graph: &Graph, setting: Setting, images: &[Vec<f32>]) -> Result
     }
     let mut graph = graph.clone();
     let unknown = vec![MIN_BOUND; graph.tensors.len()];
-    assign_bits(&mut graph, setting, &unknown);
+    assign_bits(&mut graph, bits, &unknown);
     let parts = graph.tensors.iter().enumerate().map(|(id, tensor)| match tensor.range {
         _ if id == graph.output => 1.0,
         Some(Range { bits: 4, .. }) => QUANTILE_4,
@@ -46,7 +46,7 @@ pub fn calibrate(graph: &Graph, setting: Setting, images: &[Vec<f32>]) -> Result
     });
     let bounds: Vec<f32> =
         magnitudes.iter_mut().zip(parts).map(|(values, part)| bound(values, part)).collect();
-    assign_bits(&mut graph, setting, &bounds);
+    assign_bits(&mut graph, bits, &bounds);
     (0..graph.nodes.len()).for_each(|index| widen(&mut graph, index));
     Ok(graph)
 }
@@ -83,8 +83,9 @@ fn bound(magnitudes: &mut [f32], part: f64) -> f32 {
 /// The image and the logits have 8 bits; a pool keeps its input's bound; what the last linear
 /// node reads, and the branch that a residual add takes, have the bits that the setting gives to them.
 /// The graph must be consistent.
-pub fn assign_bits(graph: &mut Graph, setting: Setting, bounds: &[f32]) {
-    let last = graph.nodes.iter().rposition(is_linear);
+pub fn assign_bits(graph: &mut Graph, by_layer: &Bits, bounds: &[f32]) {
+    let setting = by_layer.setting;
+    let last = graph.nodes.iter().rposition(Node::is_linear);
     let feeds_last = last.map(|index| graph.nodes[index].inputs[0]);
     for index in 0..graph.nodes.len() {
         let node = &graph.nodes[index];
@@ -105,8 +106,9 @@ pub fn assign_bits(graph: &mut Graph, setting: Setting, bounds: &[f32]) {
             (true, false) => Role::First,
             (false, false) => Role::Inner,
         };
-        if let Op::Conv2d(conv) | Op::DepthwiseConv2d(conv) | Op::Dense(conv) = &mut graph.nodes[index].op {
-            conv.weight_bits = Some(setting.weight_bits(role));
+        let node = &mut graph.nodes[index];
+        if let Op::Conv2d(conv) | Op::DepthwiseConv2d(conv) | Op::Dense(conv) = &mut node.op {
+            conv.weight_bits = Some(by_layer.weight_bits(&node.name, role));
         }
     }
     graph.tensors[graph.input].range = Some(Range::IMAGE);
@@ -118,10 +120,6 @@ fn pooled(range: Range, bits: u8) -> Range {
     // Widened signed values reach 7 * 18 = 126 of 127 steps.
     let exact = if range.signed && bits > range.bits { 127.0 / 126.0 } else { 1.0 };
     Range { bits, bound: range.bound * exact, ..range }
-}
-
-fn is_linear(node: &Node) -> bool {
-    matches!(node.op, Op::Conv2d(_) | Op::DepthwiseConv2d(_) | Op::Dense(_))
 }
 
 /// Whether node `index` is a convolution that can be computed together with an add, so that what comes
@@ -157,6 +155,7 @@ fn is_unsigned(graph: &Graph, id: TensorId) -> bool {
 mod tests {
     use super::*;
     use crate::dataset::IMAGE_BYTES;
+    use crate::scheme::Setting;
 
     #[test]
     fn bounds_by_hand() {

@@ -16,6 +16,7 @@
 //! assert_eq!((config.batch, config.shards), (128, 2));
 //! ```
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,9 @@ pub struct Config {
     /// but the last layer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<PathBuf>,
+    /// Linear nodes whose weights keep 8 bits in a 4-bit setting; `cargo xtask bits` proposes some.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub eight: BTreeSet<String>,
     /// Passes over the training images.
     pub epochs: usize,
     /// Images per update.
@@ -185,11 +189,22 @@ impl Config {
             (fraction(self.label_smoothing), "label_smoothing", "in [0, 1)"),
             (fraction(self.ema), "ema", "in [0, 1)"),
             (self.crop <= 16, "crop", "at most 16"),
+            (self.has_eight(), "eight", "names of the network's linear nodes"),
         ];
         match checks.into_iter().find(|(holds, ..)| !holds) {
             Some((_, field, must)) => Err(ConfigError::Value { field, must }),
             None => Ok(()),
         }
+    }
+
+    /// Whether every node that keeps 8 bits is there.
+    fn has_eight(&self) -> bool {
+        let mut names = self.eight.iter();
+        let graph =
+            self.net().filter(|_| !self.eight.is_empty()).map(|net| net.graph(vec![String::new()], 0));
+        names.all(|name| {
+            graph.iter().flat_map(|graph| &graph.nodes).any(|node| node.is_linear() && node.name == *name)
+        })
     }
 
     fn net(&self) -> Option<ResNet> {
@@ -257,6 +272,7 @@ mod tests {
             ("lr = 0.01", "lr = 0.01\nbatch = 3", "`shards`"),
             ("lr = 0.01", "lr = 0.01\nteacher = 'a.graph'", "`distill`"),
             ("lr = 0.01", "lr = 0.01\nlabel_smoothing = 1.0", "`label_smoothing`"),
+            ("lr = 0.01", "lr = 0.01\neight = ['stack9.conv1']", "`eight`"),
         ] {
             let message = Config::parse(&GOOD.replace(from, to)).expect_err("refused").to_string();
             assert!(message.contains(expected) && !message.contains('\n'), "{message}");

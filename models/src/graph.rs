@@ -65,6 +65,13 @@ pub struct Node {
     pub output: TensorId,
 }
 
+impl Node {
+    /// Whether it has weights.
+    pub fn is_linear(&self) -> bool {
+        matches!(self.op, Op::Conv2d(_) | Op::DepthwiseConv2d(_) | Op::Dense(_))
+    }
+}
+
 /// The operations of a float graph.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Op {

@@ -17,6 +17,7 @@ pub mod graph_file;
 pub mod import;
 pub mod linear;
 pub mod metrics;
+pub mod mixed;
 pub mod nets;
 pub mod pareto;
 pub mod ptq;

@@ -4,6 +4,7 @@
 //! `quantize` both call these functions, so the two cannot differ. After AQT (arXiv 2105.03536):
 //! weights symmetric per output channel, activations static per tensor.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -24,6 +25,28 @@ pub enum Setting {
     W4a4,
     /// Every weight and every inner activation has 4 bits.
     All4,
+}
+
+/// Bits of a network layer by layer: those of a setting, but for linear nodes that keep 8-bit weights.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bits {
+    /// Of everything else.
+    pub setting: Setting,
+    /// Names of nodes whose weights have 8 bits whatever the setting says.
+    pub eight: BTreeSet<String>,
+}
+
+impl From<Setting> for Bits {
+    fn from(setting: Setting) -> Self {
+        Self { setting, eight: BTreeSet::new() }
+    }
+}
+
+impl Bits {
+    /// Bits of the weights of a node in this place.
+    pub fn weight_bits(&self, name: &str, role: Role) -> u8 {
+        if self.eight.contains(name) { 8 } else { self.setting.weight_bits(role) }
+    }
 }
 
 /// Where a layer stands, as far as bits are concerned.

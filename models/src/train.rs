@@ -33,6 +33,7 @@ use crate::nets::transfer;
 use crate::ptq;
 use crate::qat::{Network, NetworkError, tensors};
 use crate::quantize::QuantizeError;
+use crate::scheme::Bits;
 use agreement::AgreementError;
 use checkpoint::{Checkpoint, CheckpointError};
 use lock::{Lock, LockError};
@@ -226,7 +227,8 @@ fn start(config: &Config, dataset: &Dataset) -> Result<Graph, TrainError> {
             let float = given.ok_or(TrainError::NoInit { setting: setting.name() })?;
             let images = calibration_images(&dataset.train, config.seed);
             eprintln!("quantizing without training first, with {} images", images.len());
-            Ok(ptq::quantize(&float, setting, &images, &mut |_, _| {})?)
+            let bits = Bits { setting, eight: config.eight.clone() };
+            Ok(ptq::quantize(&float, &bits, &images, &mut |_, _| {})?)
         }
     }
 }

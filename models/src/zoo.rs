@@ -70,7 +70,7 @@ pub fn real(image: &[i8]) -> Vec<f32> {
 fn quantizable(mut graph: Graph, setting: Setting, seed: u64) -> Result<Graph, QuantizeError> {
     let image = real(&image(graph.tensors[graph.input].shape, seed));
     fit_norms(&mut graph, &image, seed);
-    calibrate(&graph, setting, &[image])
+    calibrate(&graph, &setting.into(), &[image])
 }
 
 /// Draws every norm's scale and shift and sets its statistics to those of one image.

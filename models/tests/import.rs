@@ -121,7 +121,7 @@ fn imported_float_network_is_quantized_without_training() {
     let graph = float();
     let (pixels, _) = expected("tiny_float.expected");
     let images = real(&pixels);
-    let calibrated = calibrate(&graph, Setting::W8a8, &images).expect("calibrates");
+    let calibrated = calibrate(&graph, &Setting::W8a8.into(), &images).expect("calibrates");
     let quantized = quantize(&calibrated).expect("quantizes");
     let scale = quantized.tensors[quantized.output].info.scale.to_f32();
     let integers = logits(&quantized, &pixels, Backend::Host);

@@ -113,7 +113,7 @@ fn accuracy_after(
     steps: Steps,
     dataset: &Dataset,
 ) -> Result<f64, Failed> {
-    let graph = ptq::quantize_with(float, setting, images, steps, &mut |_, _| {})?;
+    let graph = ptq::quantize_with(float, &setting.into(), images, steps, &mut |_, _| {})?;
     integer_accuracy(&quantize(&graph)?, dataset)
 }
 

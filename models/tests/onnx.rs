@@ -73,7 +73,7 @@ fn onnx_resnet_runs_in_w8a8() {
     let expected = expected("resnet_onnx.expected", 48 * 48 * 3, 10);
     let images: Vec<_> = expected.iter().map(|(pixels, _)| real(pixels)).collect();
     let quantized =
-        quantize(&calibrate(&graph, Setting::W8a8, &images).expect("calibrates")).expect("quantizes");
+        quantize(&calibrate(&graph, &Setting::W8a8.into(), &images).expect("calibrates")).expect("quantizes");
     let scale = quantized.tensors[quantized.output].info.scale.to_f32();
     let file = AlignedBytes::copy(&compile(&quantized, &[], "").expect("compiles"));
     let artefact = fourbit::Artefact::parse(file.bytes()).expect("parses");

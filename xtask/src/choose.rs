@@ -51,7 +51,7 @@ pub(crate) struct Choose {
 
 /// A time on the command line, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Latency(f64);
+pub(crate) struct Latency(pub(crate) f64);
 
 impl FromStr for Latency {
     type Err = String;

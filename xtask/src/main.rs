@@ -6,6 +6,7 @@
 
 mod agree;
 mod bench;
+mod bits;
 mod board;
 mod card;
 mod choose;
@@ -74,6 +75,7 @@ enum Command {
     Compile(compile::Compile),
     Pareto(pareto::Pareto),
     Choose(choose::Choose),
+    Bits(bits::BitsOfLayers),
     Eval(eval::Eval),
     Run(run::Run),
     Bench(bench::Bench),
@@ -91,6 +93,7 @@ fn main() -> ExitCode {
         Command::Quantize(command) => command.run(cli.json),
         Command::Pareto(command) => command.run(cli.json),
         Command::Choose(command) => command.run(cli.json),
+        Command::Bits(command) => command.run(cli.json),
         Command::Compile(command) => done(command.run(cli.json)),
         Command::Bench(command) => done(command.run(cli.json)),
         Command::Fit(command) => done(command.run(cli.json)),

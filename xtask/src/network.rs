@@ -67,7 +67,8 @@ impl Calibrated {
         let images = sample::real(folder, graph.tensors[graph.input].shape, CALIBRATION)?;
         let bar = ProgressBar::new(graph.nodes.len() as u64).with_prefix(graph.name.clone());
         bar.set_style(ProgressStyle::with_template("{prefix}  {wide_bar}  {pos}/{len} layers")?);
-        let calibrated = ptq::quantize(graph, bits, &images, &mut |done, _| bar.set_position(done as u64));
+        let calibrated =
+            ptq::quantize(graph, &bits.into(), &images, &mut |done, _| bar.set_position(done as u64));
         bar.finish_and_clear();
         let calibrated = calibrated.and_then(|graph| Ok((quantize(&graph)?, graph)));
         let (quantized, graph) = calibrated.or_bad_input(|| format!("{} cannot be quantized", graph.name))?;

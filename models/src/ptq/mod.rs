@@ -22,7 +22,7 @@ use crate::float_forward::forward;
 use crate::fold::folded_graph;
 use crate::graph::{Conv, Graph, Node, Op};
 use crate::quantize::{QuantizeError, check};
-use crate::scheme::Setting;
+use crate::scheme::Bits;
 use moments::Moments;
 use norm::Norm;
 pub use round::Rounding;
@@ -68,17 +68,17 @@ impl Steps {
 /// after each node with the number of nodes done and of all. The graph that comes back has no norms.
 pub fn quantize(
     float: &Graph,
-    setting: Setting,
+    bits: &Bits,
     images: &[Vec<f32>],
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Graph, QuantizeError> {
-    quantize_with(float, setting, images, Steps::ALL, progress)
+    quantize_with(float, bits, images, Steps::ALL, progress)
 }
 
 /// As [`quantize`], with some of the steps.
 pub fn quantize_with(
     float: &Graph,
-    setting: Setting,
+    bits: &Bits,
     images: &[Vec<f32>],
     steps: Steps,
     progress: &mut dyn FnMut(usize, usize),
@@ -87,16 +87,16 @@ pub fn quantize_with(
     let mut float = folded_graph(float);
     finite(&float)?;
     if steps == Steps::NONE || images.is_empty() {
-        return calibrate(&float, setting, images);
+        return calibrate(&float, bits, images);
     }
     if steps.equalize {
         let reach = reach(&float, images);
         equalize::equalize(&mut float, &reach);
     }
-    let mut graph = calibrate(&float, setting, images)?;
+    let mut graph = calibrate(&float, bits, images)?;
     if steps.bounds {
         let bounds = bounds::bounds(&float, &graph, images, &reach(&float, images));
-        assign_bits(&mut graph, setting, &bounds);
+        assign_bits(&mut graph, bits, &bounds);
     }
     let mut walk = Walk::new(&float, images);
     for index in 0..graph.nodes.len() {

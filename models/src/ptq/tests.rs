@@ -4,6 +4,7 @@ use super::*;
 use crate::graph::{Tensor, Window};
 use crate::quantize::quantize as to_integers;
 use crate::rng::Rng;
+use crate::scheme::Setting;
 
 const PADDED: Window = Window { kernel: [3, 3], stride: [1, 1], padding: [1; 4] };
 const WHOLE: Window = Window { kernel: [6, 6], stride: [1, 1], padding: [0; 4] };
@@ -63,7 +64,7 @@ fn loss(float: &Graph, quantized: &Graph, images: &[Vec<f32>]) -> f64 {
 }
 
 fn quantized(float: &Graph, setting: Setting, images: &[Vec<f32>], steps: Steps) -> Graph {
-    quantize_with(float, setting, images, steps, &mut |_, _| {}).expect("quantizes")
+    quantize_with(float, &setting.into(), images, steps, &mut |_, _| {}).expect("quantizes")
 }
 
 #[test]
@@ -135,10 +136,10 @@ fn the_same_images_give_the_same_graph() {
     let mut rng = Rng::new(4);
     let (float, images) = (network(&mut rng), images(&mut rng, 3));
     let mut calls = Vec::new();
-    let one = quantize(&float, Setting::W4a4, &images, &mut |done, all| calls.push((done, all)));
+    let one = quantize(&float, &Setting::W4a4.into(), &images, &mut |done, all| calls.push((done, all)));
     assert_eq!(calls, (1..=7).map(|done| (done, 7)).collect::<Vec<_>>());
     let single = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a pool");
-    let other = single.install(|| quantize(&float, Setting::W4a4, &images, &mut |_, _| {}));
+    let other = single.install(|| quantize(&float, &Setting::W4a4.into(), &images, &mut |_, _| {}));
     assert_eq!(one, other);
 }
 
@@ -146,9 +147,9 @@ fn the_same_images_give_the_same_graph() {
 fn without_images_or_steps_it_is_calibration() {
     let mut rng = Rng::new(5);
     let (float, images) = (network(&mut rng), images(&mut rng, 2));
-    let calibrated = calibrate(&float, Setting::W4a8, &images).expect("calibrates");
+    let calibrated = calibrate(&float, &Setting::W4a8.into(), &images).expect("calibrates");
     assert_eq!(quantized(&float, Setting::W4a8, &images, Steps::NONE), calibrated);
-    let blind = calibrate(&float, Setting::W4a8, &[]).expect("calibrates");
+    let blind = calibrate(&float, &Setting::W4a8.into(), &[]).expect("calibrates");
     assert_eq!(quantized(&float, Setting::W4a8, &[], Steps::ALL), blind);
 }
 
@@ -158,7 +159,7 @@ fn weights_must_be_numbers() {
     let (mut float, images) = (network(&mut rng), images(&mut rng, 1));
     let Op::DepthwiseConv2d(conv) = &mut float.nodes[2].op else { panic!("a depthwise convolution") };
     conv.weights[8 + 5] = f32::NAN;
-    let refused = quantize(&float, Setting::W4a8, &images, &mut |_, _| {});
+    let refused = quantize(&float, &Setting::W4a8.into(), &images, &mut |_, _| {});
     assert_eq!(refused, Err(QuantizeError::NotFinite { node: "node2".into(), channel: 5 }));
 }
 

@@ -57,7 +57,7 @@ fn odd(seed: u64, setting: Setting) -> Graph {
     let x = push("mean", Op::AvgPool(Window { kernel: [2, 3], ..strided }), vec![x], [1, 6, 18]);
     push("dense", Op::Dense(conv(Window::default(), 6 * 18 * 11, 11, false)), vec![x], [1, 1, 11]);
     let image = zoo::real(&zoo::image([9, 7, 3], seed));
-    calibrate(&net, setting, &[image]).expect("calibrates")
+    calibrate(&net, &setting.into(), &[image]).expect("calibrates")
 }
 
 #[test]
