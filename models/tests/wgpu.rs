@@ -4,7 +4,8 @@ use std::process::Command;
 
 use burn::tensor::Device;
 use fourbit_models::config::Config;
-use fourbit_models::dataset::{Dataset, Kind, Split};
+use fourbit_models::dataset::{Images, Kind, Split};
+use fourbit_models::fold::folded_graph;
 use fourbit_models::graph::Graph;
 use fourbit_models::qat::Network;
 use fourbit_models::scheme::Setting;
@@ -31,7 +32,7 @@ seed = 7
 const UPDATES: usize = 4;
 
 /// Trains for a few updates; what each step gave.
-fn steps(graph: &Graph, config: &Config, dataset: &Dataset, device: &Device) -> Vec<Step> {
+fn steps(graph: &Graph, config: &Config, images: &Images, device: &Device) -> Vec<Step> {
     let (network, values) = Network::new(graph.clone()).expect("a network");
     let mut state = State::new(values);
     let target = Target { teacher: None, smoothing: config.label_smoothing };
@@ -40,8 +41,8 @@ fn steps(graph: &Graph, config: &Config, dataset: &Dataset, device: &Device) -> 
     let update = |update: usize| {
         let shards = (0..config.shards).map(|shard| {
             let range = (update * config.shards + shard) * part..(update * config.shards + shard + 1) * part;
-            let labels = dataset.train.labels[range.clone()].to_vec();
-            Shard { pixels: dataset.train.scaled(range), labels }
+            let labels = images.labels[range.clone()].to_vec();
+            Shard { pixels: images.scaled(range), labels }
         });
         let step = step::gradients((&network, &state.values), &target, &tape, shards.collect());
         state.update(config, UPDATES, network.parameters(), &step.gradients);
@@ -67,9 +68,13 @@ fn distance(a: &[Vec<f32>], b: &[Vec<f32>]) -> f64 {
 /// Losses within `loss` of the CPU's, gradients of the first step within `gradient`.
 fn compare(graph: &Graph, loss: f32, gradient: f64) {
     let config = Config::parse(CONFIG).expect("a configuration");
-    let dataset = Kind::Shapes.load(None, Split::All).expect("is drawn");
+    // Noise: on a drawn image's even background a batch norm gives zeros, whose signs are those of rounding.
+    let count = UPDATES * config.batch;
+    let pixels =
+        (0..count as u64).flat_map(|seed| zoo::image([32, 32, 3], seed)).map(|value| value as u8 ^ 0x80);
+    let images = Images { pixels: pixels.collect(), labels: (0..count).map(|i| (i % 10) as u8).collect() };
     let device = Backend::WgpuSoftware.device().expect("Mesa's software Vulkan driver is installed");
-    let [cpu, gpu] = [Device::flex(), device].map(|device| steps(graph, &config, &dataset, &device));
+    let [cpu, gpu] = [Device::flex(), device].map(|device| steps(graph, &config, &images, &device));
     let losses = |steps: &[Step]| steps.iter().map(|step| step.loss).collect::<Vec<_>>();
     println!("losses {:?} on the CPU, {:?} by wgpu", losses(&cpu), losses(&gpu));
     for (cpu, gpu) in cpu.iter().zip(&gpu) {
@@ -91,12 +96,12 @@ fn compare(graph: &Graph, loss: f32, gradient: f64) {
 fn a_float_network_trains_as_on_the_cpu() {
     let config = Config::parse(CONFIG).expect("a configuration");
     let classes = Kind::Shapes.load(None, Split::All).expect("is drawn").classes;
-    compare(&config.graph(classes).expect("a graph"), 1e-2, 1e-3);
+    compare(&config.graph(classes).expect("a graph"), 1e-3, 1e-4);
 }
 
 #[test]
 fn a_quantized_network_trains_as_on_the_cpu() {
-    compare(&zoo::resnet8(7, Setting::W4a4).expect("calibrates"), 2e-2, 2e-2);
+    compare(&folded_graph(&zoo::resnet8(7, Setting::W4a4).expect("calibrates")), 2e-2, 1e-3);
 }
 
 #[test]
