@@ -52,7 +52,7 @@ pub fn calibrate(graph: &Graph, bits: &Bits, images: &[Vec<f32>]) -> Result<Grap
 }
 
 /// Gives the output of a linear node at least its [`least_bound`], norms being folded.
-pub fn widen(graph: &mut Graph, index: usize) {
+pub(crate) fn widen(graph: &mut Graph, index: usize) {
     let node = &graph.nodes[index];
     let (conv, axis) = match &node.op {
         Op::Conv2d(conv) | Op::Dense(conv) => (conv, ChannelAxis::First),

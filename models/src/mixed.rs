@@ -2,12 +2,13 @@
 //!
 //! Takes a float graph, quantizes it without training ([`ptq`]) with other layers at 8 bits each time, and
 //! measures every artefact through the runtime. The measure is the power of the logits' error as a part of the
-//! float logits' own (the inverse of the SQNR of HAWQ's and BRECQ's comparisons), which asks for no label and
-//! moves long before the accuracy does.
+//! float logits' own, the inverse of the signal-to-quantization-noise ratio: it asks for no label and moves long
+//! before the accuracy does.
 
 use std::collections::BTreeSet;
 
 use rayon::prelude::*;
+use serde::Serialize;
 
 use crate::calibrate::assign_bits;
 use crate::compile::{CompileError, compile};
@@ -50,7 +51,7 @@ pub struct Bench<'a> {
 }
 
 /// A layer whose weights have 4 bits in the setting.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Layer {
     /// Of the node.
     pub name: String,

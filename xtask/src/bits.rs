@@ -22,13 +22,11 @@ use crate::choose::Latency;
 use crate::eval::instructions;
 use crate::failure::{OrBadInput, bad_input};
 use crate::model::Model;
+use crate::network::CALIBRATION;
 use crate::paths;
 use crate::process::step;
 use crate::ram::Bytes;
 use crate::table::{Table, percent, thousands};
-
-/// Images that ranges and integers follow from.
-const CALIBRATION: usize = 200;
 
 /// Measures how much each layer loses by 4-bit weights, and finds where 8 bits pay under a budget.
 #[derive(Debug, Args)]
@@ -77,19 +75,11 @@ struct Report {
     bits: String,
     images: usize,
     float_accuracy: f64,
-    layers: Vec<LayerRow>,
+    layers: Vec<Layer>,
     networks: Vec<Row>,
     /// Of `networks`; none where nothing fits.
     chosen: Option<usize>,
     artefact: Option<PathBuf>,
-}
-
-#[derive(Debug, Serialize)]
-struct LayerRow {
-    name: String,
-    weights: usize,
-    error: f64,
-    accuracy: f64,
 }
 
 /// A network with some layers at 8 bits.
@@ -171,7 +161,7 @@ impl BitsOfLayers {
             bits: self.bits.to_string(),
             images: images.len(),
             float_accuracy: accuracy(&float, &images),
-            layers: layers.into_iter().map(LayerRow::from).collect(),
+            layers,
             networks,
             chosen,
             artefact: artefact.transpose()?,
@@ -186,12 +176,6 @@ impl BitsOfLayers {
             thousands(least(|row| row.artefact_bytes as u64)),
             thousands(least(|row| row.instructions))
         )
-    }
-}
-
-impl From<Layer> for LayerRow {
-    fn from(Layer { name, weights, error, accuracy }: Layer) -> Self {
-        Self { name, weights, error, accuracy }
     }
 }
 
@@ -219,7 +203,7 @@ fn part(error: f64) -> String {
 fn layer_table(report: &Report) -> Table {
     let mut table = Table::new(["4 bits in", "weights", "error added", "accuracy"]);
     table.row(["(float)", "", "", &percent(report.float_accuracy)]);
-    for LayerRow { name, weights, error, accuracy } in &report.layers {
+    for Layer { name, weights, error, accuracy } in &report.layers {
         table.row([name, &thousands(*weights as u64), &part(*error), &percent(*accuracy)]);
     }
     table.align(1..4, CellAlignment::Right);
@@ -266,7 +250,7 @@ mod tests {
 
     #[test]
     fn the_tables_name_what_is_added() {
-        let layers = vec![LayerRow { name: "a".into(), weights: 2304, error: 0.0123, accuracy: 0.5 }];
+        let layers = vec![Layer { name: "a".into(), weights: 2304, error: 0.0123, accuracy: 0.5 }];
         let (model, bits) = ("net".to_owned(), "w4a8".to_owned());
         let report = Report {
             model,

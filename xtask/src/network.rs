@@ -20,7 +20,7 @@ use crate::model::Model;
 use crate::{paths, sample};
 
 /// Most images that calibrate a network.
-const CALIBRATION: usize = 200;
+pub(crate) const CALIBRATION: usize = 200;
 
 /// A network with the ranges that its activations have on some images.
 #[derive(Debug)]

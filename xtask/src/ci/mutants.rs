@@ -77,7 +77,7 @@ pub(super) fn job(_: &Context) -> anyhow::Result<Tally> {
     Ok(tally)
 }
 
-/// The list, in an order in which neighbours are for one board.
+/// What `tests/mutants.toml` lists.
 fn list() -> anyhow::Result<Vec<Mutant>> {
     let path = paths::root().join("tests/mutants.toml");
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", paths::shown(&path)))?;
@@ -134,7 +134,8 @@ impl Copy {
     fn fuzz(&self) -> anyhow::Result<String> {
         let mut cargo = Command::new("cargo");
         cargo.args(["build", "--release"]).current_dir(self.root.join("tests/fuzz"));
-        let target = std::path::absolute(paths::target().join("mutants/fuzz"))?;
+        // Of this copy alone: the other one's build would replace the program before it is started.
+        let target = self.root.join("target/fuzz");
         process::run(cargo.env("CARGO_TARGET_DIR", &target))?;
         let mut fuzzer = Command::new(target.join("release/fourbit-fuzz").with_extension(EXE_EXTENSION));
         let output = fuzzer.args(["--seconds", SECONDS]).stdin(Stdio::null()).output()?;
