@@ -10,10 +10,10 @@ use core::fmt;
 use core::ops::Range;
 
 use crate::artefact::schedule::{Call, Schedule};
-use crate::artefact::{AddRecord, Artefact, Choice, Fusion, Linear, Op, Plan, replaces};
+use crate::artefact::{AddRecord, Artefact, Fusion, Linear, Op, Plan, replaces};
 use crate::crc::Crc32;
 use crate::kernels::needs::{self, has};
-use crate::kernels::{Add, ConvAdd, Family, Kernels, Pool, TensorRef, Window};
+use crate::kernels::{Add, ConvAdd, Family, Kernel, Kernels, Pool, TensorRef, Window};
 use place::{Part, Place, disjoint};
 
 /// A network ready to run: artefact, kernels, arena.
@@ -192,7 +192,8 @@ impl<'a, K: Kernels> Session<'a, K> {
         let choice = self.plan.choice(index)?;
         let fused = choice.fusion == Fusion::WithNext;
         let output = self.place(self.artefact.op(index + usize::from(fused))?.output)?;
-        Some(Step { index, fused, choice, output, rows: call.rows.clone() })
+        let (kernel, scratch) = (choice.kernel, choice.scratch_range());
+        Some(Step { index, fused, kernel, scratch, output, rows: call.rows.clone() })
     }
 
     /// Makes the rows of a call.
@@ -233,13 +234,13 @@ impl<'a, K: Kernels> Session<'a, K> {
             add = self.fused(step);
             addend = add.as_ref()?.0.bytes.clone();
         }
-        let parts = [x.bytes, addend, step.choice.scratch_range(), y.bytes];
+        let parts = [x.bytes, addend, step.scratch.clone(), y.bytes];
         let [data, addend, scratch, out] = disjoint(self.arena, parts)?;
         let outputs = step.output.info.shape.channels;
         let rows = (&input.info, &*data, x.ring);
         let mut op = self.artefact.conv2d(window, linear, rows, outputs, depthwise);
         let op = op.as_mut()?;
-        op.kernel = step.choice.kernel;
+        op.kernel = step.kernel;
         let (rows, out) = (step.rows.clone(), &mut step.output.info.view_mut(out, y.ring));
         match &mut add {
             Some((_, add)) => {
@@ -270,11 +271,11 @@ impl<'a, K: Kernels> Session<'a, K> {
     #[inline(never)]
     fn multiply(&mut self, step: &Step, linear: &Linear, input: &Place) -> Option<()> {
         let (x, y) = (input.whole(), step.output.whole());
-        let parts = [x.bytes, 0..0, step.choice.scratch_range(), y.bytes];
+        let parts = [x.bytes, 0..0, step.scratch.clone(), y.bytes];
         let [data, _, scratch, out] = disjoint(self.arena, parts)?;
         let mut op = self.artefact.matmul(linear, input.info.view(data, x.ring), &step.output.info);
         let op = op.as_mut()?;
-        op.kernel = step.choice.kernel;
+        op.kernel = step.kernel;
         self.kernels.matmul(op, scratch, &mut step.output.info.view_mut(out, y.ring));
         Some(())
     }
@@ -349,7 +350,8 @@ struct Step {
     index: usize,
     /// A convolution computes the add behind it too.
     fused: bool,
-    choice: Choice,
+    kernel: Kernel,
+    scratch: Range<usize>,
     /// What is stored.
     output: Place,
     rows: Range<usize>,

@@ -14,6 +14,7 @@ use std::ops::Range;
 use fourbit::artefact::{Choice, Fusion, Placement};
 use fourbit::kernels::{Family, Kernel};
 
+use super::cost::Turns;
 use super::target::{Unit, units};
 use crate::graph::TensorId;
 use crate::quantize::{QGraph, QOp};
@@ -124,11 +125,11 @@ impl<'g> Network<'g> {
         self.graph.tensors[id].info.shape.height
     }
 
-    /// Instructions of a unit; 0 rows are all.
-    fn cost(&self, unit: usize, kernel: (Kernel, usize), rows: usize) -> u64 {
+    /// Instructions of a unit that makes its rows in `calls` calls; 0 rows at a time are all.
+    fn cost(&self, unit: usize, kernel: (Kernel, usize), rows: usize, calls: Option<u64>) -> u64 {
         let unit = &self.units[unit];
-        let rows = if rows == 0 { self.height(unit.writes) } else { rows };
-        unit.cost(self.graph, self.family, kernel, rows)
+        let even = Turns::even(self.height(unit.writes), rows);
+        unit.cost(self.graph, self.family, kernel, Turns { calls: calls.unwrap_or(even.calls), ..even })
     }
 
     fn within(&self, limit: usize) -> Option<Plan> {
@@ -239,7 +240,8 @@ impl<'g> Network<'g> {
                 kernel: way.kernel,
                 fusion: if fused { Fusion::WithNext } else { Fusion::None },
                 streamed: true,
-                rows: way.rows as u8,
+                rows: way.pace.rows as u8,
+                short_start: way.pace.short_start,
                 scratch: if way.scratch == 0 { 0 } else { scratch as u32 },
                 scratch_bytes: way.scratch as u32,
             });

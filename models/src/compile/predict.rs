@@ -6,13 +6,14 @@
 //! per family; a family without such a file is predicted by the estimates themselves.
 
 use fourbit::Artefact;
+use fourbit::artefact::schedule::Schedule;
 use fourbit::artefact::{Choice, Fusion, Op, OpRecord, Plan};
 use fourbit::kernels::{Family, Kernel};
 use fourbit::layout::WeightBits;
 use fourbit::shape::DType;
 use serde::{Deserialize, Serialize};
 
-use super::cost;
+use super::cost::{self, Turns};
 
 /// What the terms are called, in their order.
 pub const TERMS: [&str; COUNT] = [
@@ -66,11 +67,35 @@ pub struct Fit {
 /// The operations of an artefact as a family's plan executes them; `None` without such a plan.
 pub fn operations(artefact: &Artefact<'_>, family: Family) -> Option<Vec<Operation>> {
     let plan = artefact.plan(family)?;
-    let operations = (0..artefact.op_count()).filter_map(|index| operation(artefact, &plan, family, index));
+    let calls = calls(artefact, &plan)?;
+    let operations = calls
+        .into_iter()
+        .enumerate()
+        .filter_map(|(index, calls)| operation(artefact, &plan, family, (index, calls)));
     Some(operations.collect())
 }
 
-fn operation(artefact: &Artefact<'_>, plan: &Plan<'_>, family: Family, index: usize) -> Option<Operation> {
+/// How often each operation's kernel is called.
+fn calls(artefact: &Artefact<'_>, plan: &Plan<'_>) -> Option<Vec<usize>> {
+    let (mut calls, mut schedule) = (Vec::new(), Schedule::EMPTY);
+    while calls.len() < artefact.op_count() {
+        let first = calls.len();
+        schedule.load(artefact, plan, first)?;
+        calls.resize(first + schedule.stages().len(), 0);
+        while let Some(call) = schedule.next_call() {
+            calls[first + call.stage] += 1;
+            schedule.finish(&call);
+        }
+    }
+    Some(calls)
+}
+
+fn operation(
+    artefact: &Artefact<'_>,
+    plan: &Plan<'_>,
+    family: Family,
+    (index, calls): (usize, usize),
+) -> Option<Operation> {
     let (record, choice) = (artefact.op(index)?, plan.choice(index)?);
     let add = match choice.fusion {
         Fusion::None => None,
@@ -82,15 +107,14 @@ fn operation(artefact: &Artefact<'_>, plan: &Plan<'_>, family: Family, index: us
     let named =
         add.as_ref().map_or_else(|| name(&record), |add| format!("{} + {}", name(&record), name(add)));
     let stored = artefact.tensor(output)?;
-    let rows = if choice.rows == 0 { stored.shape.height } else { choice.rows.into() };
-    let calls = stored.shape.height.div_ceil(rows.max(1));
+    let turns = Turns { calls: calls as u64, ..Turns::even(stored.shape.height, choice.rows.into()) };
     let values = stored.shape.elements();
     let (winograd, narrow) = (choice.kernel == Kernel::Winograd, stored.dtype != DType::I8);
     let mut terms = [0.0; COUNT];
     let mut term = |name: &str, value: f64| terms[place(name)] += value;
     if let Some(spec) = artefact.linear_spec(&record, output) {
         let Choice { kernel, scratch_bytes, .. } = choice;
-        let work = cost::linear(family, (kernel, scratch_bytes as usize), &spec, rows) as f64;
+        let work = cost::linear(family, (kernel, scratch_bytes as usize), &spec, turns) as f64;
         match (spec.depthwise, winograd) {
             (true, _) => term("depthwise", work),
             (false, true) => term("winograd", work),

@@ -88,26 +88,24 @@ impl Unit {
         }
     }
 
-    /// Instructions of the unit with a kernel and its scratch, `rows` rows at a time.
+    /// Instructions of the unit with a kernel and its scratch.
     pub(super) fn cost(
         &self,
         graph: &QGraph,
         family: Family,
         (kernel, scratch): (Kernel, usize),
-        rows: usize,
+        turns: cost::Turns,
     ) -> u64 {
-        let shape = graph.tensors[self.writes].info.shape;
-        let calls = shape.height.div_ceil(rows.max(1)) as u64;
-        let values = shape.elements();
+        let values = graph.tensors[self.writes].info.shape.elements();
         let work = match (&self.spec, &graph.nodes[self.nodes.start].op) {
             (Some(spec), _) if self.nodes.len() == 2 => {
-                cost::linear(family, (kernel, scratch), spec, rows) + cost::add(family, values, true)
+                cost::linear(family, (kernel, scratch), spec, turns) + cost::add(family, values, true)
             }
-            (Some(spec), _) => cost::linear(family, (kernel, scratch), spec, rows),
+            (Some(spec), _) => cost::linear(family, (kernel, scratch), spec, turns),
             (None, QOp::Add(_)) => cost::add(family, values, false),
             (None, _) => cost::pool(family, self.values),
         };
-        work + calls * cost::CALL
+        work + turns.calls * cost::CALL
     }
 }
 

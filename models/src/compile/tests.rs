@@ -121,6 +121,19 @@ fn an_artefact_is_read_back_as_its_graph() {
 }
 
 #[test]
+fn sums_go_into_the_ring_of_their_addends() {
+    let graph = order::for_fusion(&resnet8(Setting::W4a8));
+    let plan = Plan::within(&graph, Family::Armv7em, ARENA_BYTES).expect("a plan");
+    let place = |name: &str| {
+        let id = graph.tensors.iter().position(|tensor| tensor.name == name).expect("the tensor");
+        plan.placements[id]
+    };
+    let [stem, sum] = [place("stem"), place("stack1.add")];
+    assert_eq!((stem.offset, stem.lines), (sum.offset, sum.lines));
+    assert!(stem.lines < 32, "{}", stem.lines);
+}
+
+#[test]
 fn a_limit_is_kept_or_refused() {
     let graph = resnet8(Setting::W4a8);
     let smallest = curve(&graph, Family::Portable).0[0].arena_bytes;

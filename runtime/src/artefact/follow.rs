@@ -201,12 +201,26 @@ impl Walk<'_, '_> {
             if !lives_in(self.plan, other, &self.group) {
                 continue;
             }
-            let live = rows(self.artefact, self.plan, other, self.live(call, other));
-            if meet(&written, &live) {
+            let live = self.live(call, other);
+            let over = match self.lines_of_both(tensor, other) {
+                Some(lines) => crowded(&call.rows, &live, lines),
+                None => meet(&written, &rows(self.artefact, self.plan, other, live)),
+            };
+            if over {
                 return Err(PlanProblem::Overlap { tensor, other });
             }
         }
         Ok(())
+    }
+
+    /// The lines of a ring that two tensors have in common, row by row; `None` where they have none.
+    fn lines_of_both(&self, one: u16, other: u16) -> Option<usize> {
+        let [a, b] = [one, other].map(|tensor| self.plan.placement(usize::from(tensor)));
+        let (one, other) = (self.artefact.tensor(one)?, self.artefact.tensor(other)?);
+        let lines = usize::from(a.lines);
+        let ring = lines > 0 && lines != one.shape.height && lines != other.shape.height;
+        let alike = one.shape.row_bytes(one.dtype) == other.shape.row_bytes(other.dtype);
+        (ring && alike && (a.offset, a.lines) == (b.offset, b.lines)).then_some(lines)
     }
 
     /// The rows of a tensor that are made and still to be read, while a call runs that may replace
@@ -231,7 +245,15 @@ impl Walk<'_, '_> {
     }
 }
 
-/// Whether the op stores a sum over its addend `input`, at the same bytes, both whole.
+/// Whether rows to be written and live ones of another tensor cannot be in one ring of so many lines.
+fn crowded(written: &Range<usize>, live: &Range<usize>, lines: usize) -> bool {
+    let both = written.end.max(live.end).saturating_sub(written.start.min(live.start));
+    let apart = written.end <= live.start || live.end <= written.start;
+    !live.is_empty() && (!apart || both > lines)
+}
+
+/// Whether the op stores a sum over its addend `input`, at the same bytes, both whole or both in the lines
+/// of one ring.
 pub(crate) fn replaces(artefact: &Artefact<'_>, plan: &Plan<'_>, index: usize, input: u16) -> bool {
     let fused = plan.choice(index).is_some_and(|choice| choice.fusion == Fusion::WithNext);
     let Some(record) = artefact.op(index + usize::from(fused)) else { return false };
@@ -240,9 +262,21 @@ pub(crate) fn replaces(artefact: &Artefact<'_>, plan: &Plan<'_>, index: usize, i
     let (Some(sum), Some(addend)) = (artefact.tensor(record.output), artefact.tensor(input)) else {
         return false;
     };
-    let whole = usize::from(to.lines) == sum.shape.height && usize::from(from.lines) == sum.shape.height;
     (record.input == input) != (add.other == input)
-        && from.offset == to.offset
-        && whole
+        && (from.offset, from.lines) == (to.offset, to.lines)
         && sum.dtype.bits() == addend.dtype.bits()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_two_tensors_in_one_ring() {
+        // Rows 4 and 5 beside 6 to 7, or 1 to 3, or one of them, or none.
+        let crowded = |live, lines| crowded(&(4..6), &live, lines);
+        assert_eq!([3, 4].map(|lines| crowded(6..8, lines)), [true, false]);
+        assert_eq!([4, 5].map(|lines| crowded(1..4, lines)), [true, false]);
+        assert_eq!([5..7, 9..9].map(|live| crowded(live, 8)), [true, false]);
+    }
 }

@@ -61,6 +61,9 @@ pub struct Choice {
     pub streamed: bool,
     /// Rows of output made at a time; 0 for all.
     pub rows: u8,
+    /// Whether the first of several calls makes only so many rows that a later one ends where the reader
+    /// needs it to: shorter rings for one call more.
+    pub short_start: bool,
     /// Scratch bytes from the start of the arena.
     pub scratch: u32,
     /// Bytes of scratch; 0 for none.
@@ -117,6 +120,7 @@ impl<'a> Plan<'a> {
     #[inline(never)]
     pub fn choice(&self, op: usize) -> Option<Choice> {
         let record = self.choices.get(op)?;
+        let flags = Some(u8_at(record, 2)).filter(|&flags| flags < 4)?;
         Some(Choice {
             kernel: Kernel::from_code(u8_at(record, 0))?,
             fusion: match u8_at(record, 1) {
@@ -125,11 +129,8 @@ impl<'a> Plan<'a> {
                 2 => Fusion::Done,
                 _ => return None,
             },
-            streamed: match u8_at(record, 2) {
-                0 => false,
-                1 => true,
-                _ => return None,
-            },
+            streamed: flags & 1 != 0,
+            short_start: flags & 2 != 0,
             rows: u8_at(record, 3),
             scratch: u32_at(record, 4),
             scratch_bytes: u32_at(record, 8),
@@ -164,7 +165,8 @@ impl Choice {
     /// The record's bytes.
     pub fn encode(&self) -> [u8; CHOICE_BYTES] {
         let mut record = [0; CHOICE_BYTES];
-        put(&mut record, 0, [self.kernel as u8, self.fusion as u8, self.streamed as u8, self.rows]);
+        let flags = self.streamed as u8 | (self.short_start as u8) << 1;
+        put(&mut record, 0, [self.kernel as u8, self.fusion as u8, flags, self.rows]);
         put(&mut record, 4, self.scratch.to_le_bytes());
         put(&mut record, 8, self.scratch_bytes.to_le_bytes());
         record
@@ -183,6 +185,7 @@ mod tests {
             fusion: Fusion::WithNext,
             streamed: true,
             rows: 2,
+            short_start: true,
             scratch: 64,
             scratch_bytes: 32,
         };

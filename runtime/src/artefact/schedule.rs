@@ -35,10 +35,12 @@ pub struct Stage {
     pub writes: u16,
     /// Rows of that tensor; 0 for an op that the one before has computed.
     pub height: u16,
-    /// Rows made at a time.
-    pub step: u16,
     /// Rows made so far.
     pub done: u16,
+    /// Rows made at a time; 0 for all.
+    pub rows: u8,
+    /// Whether the first call may make fewer.
+    pub short_start: bool,
     /// What it reads: an add's inputs, or the other addend (none: the same read twice) and the
     /// convolution's input, or one input twice.
     pub reads: [Read; 2],
@@ -99,12 +101,21 @@ impl Read {
 
 impl Stage {
     /// Of an op that the one before has computed.
-    pub const NONE: Self = Self { writes: 0, height: 0, step: 0, done: 0, reads: [Read::NONE; 2] };
+    pub const NONE: Self =
+        Self { writes: 0, height: 0, done: 0, rows: 0, short_start: false, reads: [Read::NONE; 2] };
 
-    /// The rows that it makes next; none when all are made.
-    pub fn next_rows(&self) -> Range<usize> {
-        let (done, height) = (usize::from(self.done), usize::from(self.height));
-        done..(done + usize::from(self.step)).min(height)
+    /// The rows that it makes next, for a reader that lacks those below `end`, 0 for none; no rows when all
+    /// are made.
+    ///
+    /// A short start is as long as it must be for a later call to end where the reader needs it to.
+    pub fn next_rows(&self, end: usize) -> Range<usize> {
+        let [done, height] = [self.done, self.height].map(usize::from);
+        let step = if self.rows == 0 { height } else { self.rows.into() };
+        let rows = match end.checked_sub(1).and_then(|last| last.checked_rem(step)) {
+            Some(before) if self.short_start && done == 0 => before + 1,
+            _ => step,
+        };
+        done..(done + rows).min(height)
     }
 }
 
@@ -154,17 +165,19 @@ impl Schedule {
     pub fn next_call(&self) -> Option<Call> {
         let unfinished = |stage: &Stage| stage.done < stage.height;
         let mut at = self.stages().iter().rposition(unfinished)?;
+        let mut lacking = 0;
         loop {
             let stage = self.stages.get(at)?;
-            let rows = stage.next_rows();
+            let rows = stage.next_rows(lacking);
             let lacks = |read: &Read| {
                 let producer = usize::from(read.producer);
                 let made = self.stages.get(producer)?;
-                (usize::from(made.done) < read.end(rows.end, made.height)).then_some(producer)
+                let end = read.end(rows.end, made.height);
+                (usize::from(made.done) < end).then_some((producer, end))
             };
             match stage.reads.iter().find_map(lacks) {
                 // Producers come earlier, so this ends.
-                Some(producer) => at = producer,
+                Some((producer, end)) => (at, lacking) = (producer, end),
                 None => return Some(Call { stage: at, rows }),
             }
         }
@@ -241,9 +254,8 @@ fn stage(artefact: &Artefact<'_>, choice: &Choice, index: usize) -> Option<Stage
         Op::MatMul(_) => [Read::all(record.input); 2],
         Op::Add(add) => [Read::same(record.input), Read::same(add.other)],
     };
-    let rows = height(writes)?;
-    let step = if choice.rows == 0 { rows } else { choice.rows.into() };
-    Some(Stage { writes, height: rows, step, done: 0, reads })
+    let Choice { rows, short_start, .. } = *choice;
+    Some(Stage { writes, height: height(writes)?, done: 0, rows, short_start, reads })
 }
 
 #[cfg(test)]
@@ -255,7 +267,7 @@ mod tests {
     }
 
     fn stage(writes: u16, height: u16, reads: [Read; 2]) -> Stage {
-        Stage { writes, height, step: 1, done: 0, reads }
+        Stage { writes, height, done: 0, rows: 1, short_start: false, reads }
     }
 
     fn calls(mut schedule: Schedule) -> Vec<(usize, Range<usize>)> {
@@ -274,6 +286,16 @@ mod tests {
         let schedule = Schedule::new(stages.into_iter()).expect("a schedule");
         let order = [(0, 0), (0, 1), (1, 0), (0, 2), (1, 1), (0, 3), (1, 2), (1, 3)];
         assert_eq!(calls(schedule), order.map(|(stage, row)| (stage, row..row + 1)));
+    }
+
+    #[test]
+    fn after_a_short_start_calls_end_in_time() {
+        // Two rows at a time of the second need one row more of the first.
+        let two = |stage| Stage { rows: 2, short_start: true, ..stage };
+        let stages = [two(stage(1, 6, window(0, 1))), two(stage(2, 6, window(1, 1)))];
+        let schedule = Schedule::new(stages.into_iter()).expect("a schedule");
+        let order = [(0, 0..1), (0, 1..3), (1, 0..2), (0, 3..5), (1, 2..4), (0, 5..6), (1, 4..6)];
+        assert_eq!(calls(schedule), order);
     }
 
     #[test]

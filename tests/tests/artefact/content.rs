@@ -9,7 +9,11 @@ use fourbit::kernels::{Family, Kernel, Window};
 use fourbit::requant::Rescale;
 use fourbit::shape::DType;
 use fourbit::{Artefact, ParseError};
+use fourbit_models::compile::compile;
 use fourbit_models::file::AlignedBytes;
+use fourbit_models::quantize::quantize;
+use fourbit_models::scheme::Setting;
+use fourbit_models::zoo;
 
 use crate::reseal::{Parts, put};
 use crate::{changed, refusal, tiny};
@@ -339,7 +343,7 @@ fn tensors_that_overlap() {
 #[test]
 fn kernels_and_scratch_that_there_are_not() {
     for op in 0..4 {
-        for (at, code) in [(0, 1), (0, 9), (1, 3), (2, 2)] {
+        for (at, code) in [(0, 1), (0, 9), (1, 3), (2, 4)] {
             let at = PLAN_HEAD_BYTES + PLACEMENT_BYTES * 5 + CHOICE_BYTES * usize::from(op) + at;
             assert_eq!(with_plan(&sum(), at, &[code]), PlanProblem::Kernel { op });
         }
@@ -396,4 +400,40 @@ fn groups_and_rings_that_cannot_run() {
         refusal(&streamed(1)),
         ParseError::Plan { problem: PlanProblem::Overlap { tensor: 3, other: 1 }, .. }
     ));
+}
+
+#[test]
+fn two_tensors_in_too_short_a_ring() {
+    let graph = quantize(&zoo::resnet8(1, Setting::W4a8).expect("calibrates")).expect("quantizes");
+    let file = compile(&graph, &graph.labels, "").expect("compiles");
+    let places = |artefact: &Artefact<'_>| {
+        let plan = artefact.plan(Family::Armv7em)?;
+        let named =
+            |name: &str| (0..artefact.op_count()).find(|&i| Some(name) == op_name(artefact, i).as_deref());
+        let tensor = |name| artefact.op(named(name)?).map(|record| usize::from(record.output));
+        let (stem, sum) = (tensor("stem")?, tensor("stack1.add")?);
+        Some([(stem, plan.placement(stem)), (sum, plan.placement(sum))])
+    };
+    let [(stem, place), (sum, other)] = read(&file, places).expect("a plan with both");
+    assert_eq!((place.offset, place.lines), (other.offset, other.lines));
+    let with_lines = |fewer: u16| {
+        changed(&file, |parts| {
+            let mut plans = parts.sections.iter_mut();
+            let plan = plans.find(|part| (part.kind, part.tag) == (kind::PLAN, Family::Armv7em as u16));
+            let plan = &mut plan.expect("a plan").content;
+            for (tensor, place) in [(stem, place), (sum, other)] {
+                let place = Placement { lines: place.lines - fewer, ..place };
+                put(plan, PLAN_HEAD_BYTES + PLACEMENT_BYTES * tensor, &place.encode());
+            }
+        })
+    };
+    assert!(crate::accepted(&with_lines(0)));
+    assert!(matches!(
+        refusal(&with_lines(1)),
+        ParseError::Plan { family: Family::Armv7em, problem: PlanProblem::Overlap { .. } }
+    ));
+}
+
+fn op_name(artefact: &Artefact<'_>, index: usize) -> Option<String> {
+    artefact.op(index).map(|record| artefact.name(&record).to_owned())
 }

@@ -6,7 +6,7 @@ use fourbit::kernels::armv7em::scratch::{Depthwise, blocks, direct_pairs};
 use fourbit::kernels::{Kernel, LinearSpec};
 use fourbit::layout::WeightBits;
 
-use super::{macs, outputs};
+use super::{Turns, macs, outputs};
 
 /// Per value of a residual add by itself.
 pub(super) const ADD: u64 = 22;
@@ -15,10 +15,11 @@ pub(super) const FUSED_ADD: u64 = 12;
 /// Per value that a pool reads.
 pub(super) const POOL: u64 = 5;
 
-/// With `scratch` bytes, `rows` rows at a time: what is prepared is prepared anew for each call.
-pub(super) fn linear(kernel: Kernel, scratch: usize, spec: &LinearSpec, rows: usize) -> u64 {
-    let winograd = (kernel == Kernel::Winograd).then(|| winograd(scratch, spec, rows)).flatten();
-    let direct = if spec.depthwise { depthwise(scratch, spec, rows) } else { direct(scratch, spec, rows) };
+/// With `scratch` bytes: what is prepared is prepared anew for each call.
+pub(super) fn linear(kernel: Kernel, scratch: usize, spec: &LinearSpec, turns: Turns) -> u64 {
+    let winograd = (kernel == Kernel::Winograd).then(|| winograd(scratch, spec, turns)).flatten();
+    let calls = turns.calls;
+    let direct = if spec.depthwise { depthwise(scratch, spec, calls) } else { direct(scratch, spec, calls) };
     winograd.or(direct).unwrap_or_else(|| reference(spec))
 }
 
@@ -28,7 +29,7 @@ pub(super) fn reference(spec: &LinearSpec) -> u64 {
 }
 
 /// Pairs of patches meet pairs of channels; `None` where the scratch does not suffice.
-fn direct(scratch: usize, spec: &LinearSpec, rows: usize) -> Option<u64> {
+fn direct(scratch: usize, spec: &LinearSpec, calls: u64) -> Option<u64> {
     let filter = spec.filter;
     let block = Some(direct_pairs(filter, scratch)).filter(|&pairs| pairs > 0)?;
     let shape = spec.output.0;
@@ -36,7 +37,6 @@ fn direct(scratch: usize, spec: &LinearSpec, rows: usize) -> Option<u64> {
     let groups = values.div_ceil(4);
     let pairs = filter.outputs.div_ceil(2) as u64;
     let patches = (shape.height * shape.width.div_ceil(2)) as u64;
-    let calls = shape.height.div_ceil(rows.max(1)) as u64;
     let products = patches * pairs * (10 * groups + groups / 4 + 44);
     // Three channels are brought together by a routine of their own.
     let pixel = if filter.inputs == 3 { 150 } else { 240 };
@@ -46,11 +46,10 @@ fn direct(scratch: usize, spec: &LinearSpec, rows: usize) -> Option<u64> {
 }
 
 /// Columns of four channels; `None` where there is no form or the scratch does not suffice.
-fn depthwise(scratch: usize, spec: &LinearSpec, rows: usize) -> Option<u64> {
+fn depthwise(scratch: usize, spec: &LinearSpec, calls: u64) -> Option<u64> {
     let shape = spec.output.0;
     let form = Depthwise::new(&spec.window, spec.filter, spec.layout, shape.width)?;
     let (height, groups) = (shape.height as u64, spec.filter.outputs as u64 / 4);
-    let calls = shape.height.div_ceil(rows.max(1)) as u64;
     let blocks = groups.div_ceil(Some(form.groups_within(scratch) as u64).filter(|&groups| groups > 0)?);
     let lines = groups * (62 * form.width as u64 + 16 * form.columns as u64 + 350) + blocks * 250;
     Some(height * lines + calls * (700 * groups + 8 * form.columns as u64 + 500))
@@ -58,13 +57,11 @@ fn depthwise(scratch: usize, spec: &LinearSpec, rows: usize) -> Option<u64> {
 
 /// Pairs of tiles meet pairs of channels at 16 positions; filters are transformed as often as the
 /// scratch makes it necessary. `None` where it does not suffice.
-fn winograd(scratch: usize, spec: &LinearSpec, rows: usize) -> Option<u64> {
+fn winograd(scratch: usize, spec: &LinearSpec, turns: Turns) -> Option<u64> {
     let (filter, shape) = (spec.filter, spec.output.0);
-    let rows = rows.clamp(1, shape.height.max(1));
-    let tiles = (rows.div_ceil(2) * shape.width.div_ceil(2)).div_ceil(2);
+    let tiles = (turns.rows.div_ceil(2) * shape.width.div_ceil(2)).div_ceil(2);
     let blocks = blocks(filter, tiles, scratch)?;
     let (inputs, pairs) = (filter.inputs as u64, filter.outputs as u64 / 2);
-    let calls = shape.height.div_ceil(rows) as u64;
     let (by_tiles, by_filters) = match blocks.filters {
         1 => (tiles.div_ceil(blocks.tiles) as u64, 1),
         kept => (1, pairs.div_ceil(kept as u64)),
@@ -75,5 +72,5 @@ fn winograd(scratch: usize, spec: &LinearSpec, rows: usize) -> Option<u64> {
     let inputs_in = by_filters * tiles as u64 * 2 * (67 * inputs + 90);
     let weight = if spec.bits == WeightBits::Four { 40 } else { 66 };
     let filters = by_tiles * pairs * (2 * inputs * weight + 180);
-    Some(calls * (products + inputs_in + filters + 1500))
+    Some(turns.calls * (products + inputs_in + filters + 1500))
 }

@@ -11,18 +11,34 @@ use fourbit::kernels::{Family, Kernel, LinearSpec};
 /// Instructions of the session around one call of a kernel.
 pub(super) const CALL: u64 = 1200;
 
-/// Instructions of a linear operation's kernel with so much scratch for the whole output, made `rows`
-/// rows at a time.
+/// How a kernel makes its output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Turns {
+    /// Most rows at a time.
+    pub(super) rows: usize,
+    /// How often.
+    pub(super) calls: u64,
+}
+
+impl Turns {
+    /// Of `height` rows, 0 rows at a time are all; without a shorter call before the others.
+    pub(super) fn even(height: usize, rows: usize) -> Self {
+        let rows = if rows == 0 { height.max(1) } else { rows };
+        Self { rows, calls: height.div_ceil(rows) as u64 }
+    }
+}
+
+/// Instructions of a linear operation's kernel with so much scratch for the whole output.
 pub(super) fn linear(
     family: Family,
     (kernel, scratch): (Kernel, usize),
     spec: &LinearSpec,
-    rows: usize,
+    turns: Turns,
 ) -> u64 {
     match family {
-        Family::Portable | Family::Host => portable::linear(scratch, spec, rows),
-        Family::Armv7em => armv7em::linear(kernel, scratch, spec, rows),
-        Family::Mve => mve::linear(scratch, spec, rows),
+        Family::Portable | Family::Host => portable::linear(scratch, spec, turns.calls),
+        Family::Armv7em => armv7em::linear(kernel, scratch, spec, turns),
+        Family::Mve => mve::linear(scratch, spec, turns.calls),
     }
 }
 

@@ -15,15 +15,15 @@ pub(super) const FUSED_ADD: u64 = 4;
 /// Per value that a pool reads.
 pub(super) const POOL: u64 = 1;
 
-/// With `scratch` bytes, `rows` rows at a time: what is prepared is prepared anew for each call, and
-/// a panel for each block of channels.
-pub(super) fn linear(scratch: usize, spec: &LinearSpec, rows: usize) -> u64 {
-    let direct = if spec.depthwise { None } else { direct(scratch, spec, rows) };
+/// With `scratch` bytes: what is prepared is prepared anew for each call, and a panel for each block of
+/// channels.
+pub(super) fn linear(scratch: usize, spec: &LinearSpec, calls: u64) -> u64 {
+    let direct = if spec.depthwise { None } else { direct(scratch, spec, calls) };
     direct.unwrap_or_else(|| armv7em::reference(spec))
 }
 
 /// `None` where the scratch does not suffice.
-fn direct(scratch: usize, spec: &LinearSpec, rows: usize) -> Option<u64> {
+fn direct(scratch: usize, spec: &LinearSpec, calls: u64) -> Option<u64> {
     let (filter, shape) = (spec.filter, spec.output.0);
     let (height, width) = if filter.taps == 1 { (1, shape.pixels()) } else { (shape.height, shape.width) };
     let blocks = blocks(filter, &spec.window, width, scratch)?;
@@ -37,7 +37,6 @@ fn direct(scratch: usize, spec: &LinearSpec, rows: usize) -> Option<u64> {
     let rows_read = spec.window.kernel[0] as u64;
     let panels = parts
         * (width.div_ceil(blocks.columns) as u64 * (350 + 70 * rows_read) + rows_read * across * pixel(spec));
-    let calls = height.div_ceil(rows.max(1)) as u64;
     let weights = calls * filter.outputs as u64 * weights(spec);
     let direct = spec.output.1 == DType::I8 && filter.outputs.is_multiple_of(GROUP);
     let store = if direct { 0 } else { 4 * shape.elements() as u64 };

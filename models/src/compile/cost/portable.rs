@@ -12,16 +12,15 @@ pub(super) const ADD: u64 = 120;
 /// Per value that a pool reads.
 pub(super) const POOL: u64 = 60;
 
-/// With `scratch` bytes, `rows` rows at a time: filters become words anew for each call.
-pub(super) fn linear(scratch: usize, spec: &LinearSpec, rows: usize) -> u64 {
+/// With `scratch` bytes: filters become words anew for each call.
+pub(super) fn linear(scratch: usize, spec: &LinearSpec, calls: u64) -> u64 {
     if spec.depthwise {
         return 14 * macs(spec) + 120 * outputs(spec);
     }
     if scratch < scratch::bytes(spec) {
         return 60 * macs(spec) + 100 * outputs(spec);
     }
-    let (height, filter) = (spec.output.0.height, spec.filter);
-    let calls = height.div_ceil(rows.max(1)) as u64;
+    let filter = spec.filter;
     // In tenths: of a product, and of a weight that becomes a word.
     let (product, word) = if spec.bits == WeightBits::Four { (80, 70) } else { (80, 40) };
     // Per output, of each row of taps.

@@ -24,9 +24,16 @@ const TRIALS: usize = 40;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Way {
     pub(super) kernel: Kernel,
-    /// Rows at a time; 0 for all.
-    pub(super) rows: usize,
+    pub(super) pace: Pace,
     pub(super) scratch: usize,
+}
+
+/// How many rows a unit makes at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Pace {
+    /// 0 for all.
+    pub(super) rows: usize,
+    pub(super) short_start: bool,
 }
 
 /// What follows from the rows that each unit makes at a time.
@@ -38,6 +45,8 @@ pub(super) struct Turns {
     pub(super) replaced: Vec<(TensorId, TensorId)>,
     /// Least distance from the first tensor up to the second, if it is to lie below it.
     pub(super) distances: BTreeMap<(TensorId, TensorId), i64>,
+    /// How often each unit makes rows.
+    calls: Vec<u64>,
     /// Tensors that live while the group runs.
     alive: Vec<TensorId>,
     /// Bytes of the arena by scratch, as far as they were asked for.
@@ -65,22 +74,29 @@ struct Walk<'w, 'n> {
     units: Range<usize>,
     nodes: Range<usize>,
     alive: Vec<TensorId>,
-    schedule: Schedule,
+    /// The calls in their order, each with the schedule before it.
+    calls: Vec<(Schedule, Call)>,
     stage_of: Vec<usize>,
     rings: BTreeMap<TensorId, usize>,
     replaced: Vec<(TensorId, TensorId)>,
 }
 
 impl Turns {
-    /// Walks through units that make so many rows at a time, 0 for all; `None` where they are too many or
-    /// cannot take turns.
-    pub(super) fn new(net: &Network<'_>, units: Range<usize>, rows: &[usize]) -> Option<Self> {
-        let mut walk = Walk::new(net, units, rows)?;
+    /// Walks through units with their paces; `None` where they are too many or cannot take turns.
+    pub(super) fn new(net: &Network<'_>, units: Range<usize>, paces: &[Pace]) -> Option<Self> {
+        let mut walk = Walk::new(net, units, paces)?;
         walk.rings = walk.lines();
         walk.replaced = walk.replaceable();
+        walk.share();
         let distances = walk.distances()?;
+        let mut calls = vec![0; walk.stage_of.len()];
+        for (_, call) in &walk.calls {
+            if let Some(unit) = walk.stage_of.iter().position(|&stage| stage == call.stage) {
+                calls[unit] += 1;
+            }
+        }
         let (rings, replaced, alive) = (walk.rings, walk.replaced, walk.alive);
-        Some(Self { rings, replaced, distances, alive, bytes: RefCell::default() })
+        Some(Self { rings, replaced, distances, calls, alive, bytes: RefCell::default() })
     }
 
     /// Bytes of a tensor's place.
@@ -117,48 +133,41 @@ impl Group {
     /// Units with these kernels, which take turns as was found for their rows.
     pub(super) fn new(net: &Network<'_>, units: Range<usize>, ways: Vec<Way>, turns: &Rc<Turns>) -> Self {
         let scratch = ways.iter().map(|way| way.scratch).max().unwrap_or(0);
-        let costs = units.clone().zip(&ways);
-        let cost = costs.map(|(unit, way)| net.cost(unit, (way.kernel, way.scratch), way.rows)).sum();
+        let costs = units.clone().zip(&ways).zip(&turns.calls);
+        let cost = costs
+            .map(|((unit, way), &calls)| {
+                net.cost(unit, (way.kernel, way.scratch), way.pace.rows, Some(calls))
+            })
+            .sum();
         Self { units, ways, turns: Rc::clone(turns), scratch, bytes: turns.bytes(net, scratch), cost }
     }
 }
 
 impl<'w, 'n> Walk<'w, 'n> {
-    fn new(net: &'w Network<'n>, units: Range<usize>, rows: &[usize]) -> Option<Self> {
+    fn new(net: &'w Network<'n>, units: Range<usize>, paces: &[Pace]) -> Option<Self> {
         let nodes = net.units[units.start].nodes.start..net.units[units.end - 1].nodes.end;
         let (mut stages, mut stage_of) = (Vec::new(), Vec::new());
-        for (unit, &rows) in net.units[units.clone()].iter().zip(rows) {
+        for (unit, &Pace { rows, short_start }) in net.units[units.clone()].iter().zip(paces) {
             let height = net.height(unit.writes) as u16;
             if unit.whole && rows != 0 {
                 return None;
             }
-            let step = if rows == 0 { height } else { rows as u16 };
             stage_of.push(stages.len());
-            stages.push(Stage { writes: unit.writes as u16, height, step, done: 0, reads: unit.reads });
+            let (writes, rows, reads) = (unit.writes as u16, rows as u8, unit.reads);
+            stages.push(Stage { writes, height, done: 0, rows, short_start, reads });
             stages.extend((1..unit.nodes.len()).map(|_| Stage::NONE));
         }
-        let schedule = Schedule::new(stages.into_iter())?;
+        let calls = calls(Schedule::new(stages.into_iter())?);
         let lives = |id: &TensorId| net.stored[*id] && net.lifetimes[*id].meets(&nodes);
         let alive = (0..net.graph.tensors.len()).filter(lives).collect();
         let (rings, replaced) = Default::default();
-        Some(Self { net, units, nodes, alive, schedule, stage_of, rings, replaced })
-    }
-
-    /// The calls in their order, each with the schedule before it.
-    fn calls(&self) -> impl Iterator<Item = (Schedule, Call)> + use<> {
-        let mut schedule = self.schedule;
-        std::iter::from_fn(move || {
-            let call = schedule.next_call()?;
-            let before = schedule;
-            schedule.finish(&call);
-            Some((before, call))
-        })
+        Some(Self { net, units, nodes, alive, calls, stage_of, rings, replaced })
     }
 
     /// Lines of the tensors that are made and read here only, and need not be whole.
     fn lines(&self) -> BTreeMap<TensorId, usize> {
         let mut lines = BTreeMap::new();
-        for (schedule, call) in self.calls() {
+        for (schedule, call) in &self.calls {
             let id = usize::from(schedule.stages()[call.stage].writes);
             let kept = schedule.oldest(id as u16).min(call.rows.start);
             let most = lines.entry(id).or_insert(0);
@@ -206,15 +215,77 @@ impl<'w, 'n> Walk<'w, 'n> {
         pairs.collect()
     }
 
+    /// Rings of sums that go into their addends' rings, where both together need fewer lines so.
+    fn share(&mut self) {
+        let mut members: Vec<Vec<TensorId>> = Vec::new();
+        for unit in &self.net.units[self.units.clone()] {
+            let ends = |id: &&TensorId| self.ends_with(**id, unit.nodes.end - 1);
+            let (sum, addend) = (unit.writes, unit.addends.iter().find(ends).copied());
+            let Some((addend, own)) = addend.zip(self.rings.get(&sum).copied()) else { continue };
+            let Some(before) = self.rings.get(&addend).copied() else { continue };
+            let known = members.iter().position(|ring| ring.contains(&addend));
+            let mut ring = known.map_or_else(|| vec![addend], |at| members[at].clone());
+            ring.push(sum);
+            self.replaced.push((sum, addend));
+            match self.lines_of(&ring).filter(|&lines| lines < before + own) {
+                Some(lines) => {
+                    self.rings.extend(ring.iter().map(|&id| (id, lines)));
+                    known.map(|at| members.swap_remove(at));
+                    members.push(ring);
+                }
+                None => {
+                    self.replaced.pop();
+                }
+            }
+        }
+    }
+
+    /// Lines of a ring that several tensors are in; `None` where a row would be written over the same row of
+    /// another.
+    fn lines_of(&self, ring: &[TensorId]) -> Option<usize> {
+        let (mut lines, least) = (0, ring.iter().map(|&id| self.net.height(id)).min()?);
+        for (schedule, call) in &self.calls {
+            let id = usize::from(schedule.stages()[call.stage].writes);
+            if !ring.contains(&id) {
+                continue;
+            }
+            let kept = schedule.oldest(id as u16).min(call.rows.start);
+            let mut all = kept..call.rows.end;
+            for &other in ring.iter().filter(|&&other| other != id) {
+                let live = self.live(schedule, call, (id, other));
+                if live.is_empty() {
+                    continue;
+                }
+                if live.start < call.rows.end && call.rows.start < live.end {
+                    return None;
+                }
+                all = all.start.min(live.start)..all.end.max(live.end);
+            }
+            lines = lines.max(all.len());
+        }
+        (lines < least).then_some(lines)
+    }
+
+    /// Whether both are in one ring.
+    fn together(&self, id: TensorId, other: TensorId) -> bool {
+        let root = |mut id: TensorId| {
+            while let Some(&(_, addend)) = self.replaced.iter().find(|(sum, _)| *sum == id) {
+                id = addend;
+            }
+            id
+        };
+        self.rings.contains_key(&id) && self.rings.contains_key(&other) && root(id) == root(other)
+    }
+
     /// The least distance of every two tensors that must keep apart, either way up; `None` where a
     /// sum's place would be taken too early.
     fn distances(&self) -> Option<BTreeMap<(TensorId, TensorId), i64>> {
         let mut distances = BTreeMap::new();
-        for (schedule, call) in self.calls() {
+        for (schedule, call) in &self.calls {
             let id = usize::from(schedule.stages()[call.stage].writes);
             let written = self.span(id, call.rows.clone());
-            for &other in self.alive.iter().filter(|&&other| other != id) {
-                let live = self.live(&schedule, &call, (id, other));
+            for &other in self.alive.iter().filter(|&&other| other != id && !self.together(id, other)) {
+                let live = self.live(schedule, call, (id, other));
                 if live.is_empty() {
                     continue;
                 }
@@ -261,4 +332,15 @@ impl<'w, 'n> Walk<'w, 'n> {
         };
         start.min(made)..made
     }
+}
+
+/// The calls of a schedule in their order, each with the schedule before it.
+fn calls(mut schedule: Schedule) -> Vec<(Schedule, Call)> {
+    let calls = std::iter::from_fn(|| {
+        let call = schedule.next_call()?;
+        let before = schedule;
+        schedule.finish(&call);
+        Some((before, call))
+    });
+    calls.collect()
 }

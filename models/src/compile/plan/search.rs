@@ -9,11 +9,12 @@ use std::rc::Rc;
 
 use fourbit::artefact::schedule::MAX_GROUP;
 
-use super::group::{Group, Turns, Way};
+use super::group::{Group, Pace, Turns, Way};
 use super::{FEW, Network};
 
-/// Rows at a time that are tried; a kernel takes the next multiple of what it likes.
-const ROWS: [usize; 4] = [1, 2, 4, 8];
+/// Rows at a time that are tried, and with a short start; a kernel takes the next multiple of what it likes.
+const PACES: [(usize, bool); 7] =
+    [(1, false), (2, false), (4, false), (8, false), (2, true), (4, true), (8, true)];
 
 /// Every group worth a look, by the unit behind its last.
 #[derive(Debug)]
@@ -93,12 +94,14 @@ fn ways(net: &Network<'_>, units: Range<usize>) -> Vec<Group> {
     caps.sort_unstable();
     caps.dedup();
     let single = units.len() == 1;
-    let rows: Vec<usize> = ROWS.into_iter().filter(|_| !(single && net.units[units.start].whole)).collect();
-    let rows = if single { [rows, vec![0]].concat() } else { rows };
+    let paces = PACES.map(|(rows, short_start)| Pace { rows, short_start });
+    let alone = |pace: &Pace| !pace.short_start && !net.units[units.start].whole;
+    let paces: Vec<Pace> = paces.into_iter().filter(|pace| !single || alone(pace)).collect();
+    let paces = if single { [paces, vec![Pace { rows: 0, short_start: false }]].concat() } else { paces };
     let mut found = Found::default();
-    for rows in rows {
+    for pace in paces {
         for &cap in &caps {
-            found.look(net, units.clone(), vec![rows; units.len()], cap);
+            found.look(net, units.clone(), vec![pace; units.len()], cap);
         }
     }
     if !single && net.units.len() <= FEW {
@@ -107,46 +110,47 @@ fn ways(net: &Network<'_>, units: Range<usize>) -> Vec<Group> {
     found.groups.into_iter().map(|(group, ..)| group).collect()
 }
 
-/// Groups of the same units of which none undercuts another in both bytes and cost, each with the rows
+/// Groups of the same units of which none undercuts another in both bytes and cost, each with the paces
 /// that its units were asked for and the most scratch that they might take.
 #[derive(Default)]
 struct Found {
-    groups: Vec<(Group, Vec<usize>, usize)>,
-    looked: BTreeSet<Vec<(u8, usize, usize)>>,
-    /// By the rows of the units; `None` where they cannot take turns.
-    turns: BTreeMap<Vec<usize>, Option<Rc<Turns>>>,
+    groups: Vec<(Group, Vec<Pace>, usize)>,
+    looked: BTreeSet<Vec<(u8, Pace, usize)>>,
+    /// By the paces of the units; `None` where they cannot take turns.
+    turns: BTreeMap<Vec<Pace>, Option<Rc<Turns>>>,
 }
 
 impl Found {
-    /// Looks at units that make so many rows at a time, and keeps what no other undercuts.
-    fn look(&mut self, net: &Network<'_>, units: Range<usize>, rows: Vec<usize>, cap: usize) {
-        let ways = units.clone().zip(&rows).map(|(unit, &rows)| way(net, unit, rows, cap));
+    /// Looks at units with these paces, and keeps what no other undercuts.
+    fn look(&mut self, net: &Network<'_>, units: Range<usize>, paces: Vec<Pace>, cap: usize) {
+        let ways = units.clone().zip(&paces).map(|(unit, &pace)| way(net, unit, pace, cap));
         let Some(ways) = ways.collect::<Option<Vec<Way>>>() else { return };
-        if !self.looked.insert(ways.iter().map(|way| (way.kernel as u8, way.rows, way.scratch)).collect()) {
+        if !self.looked.insert(ways.iter().map(|way| (way.kernel as u8, way.pace, way.scratch)).collect()) {
             return;
         }
-        let key = ways.iter().map(|way| way.rows).collect::<Vec<_>>();
+        let key = ways.iter().map(|way| way.pace).collect::<Vec<_>>();
         let turns = self.turns.entry(key);
-        let turns = turns.or_insert_with_key(|rows| Turns::new(net, units.clone(), rows).map(Rc::new));
+        let turns = turns.or_insert_with_key(|paces| Turns::new(net, units.clone(), paces).map(Rc::new));
         let Some(turns) = turns else { return };
         let group = Group::new(net, units, ways, turns);
         let under = |a: &Group, b: &Group| a.bytes <= b.bytes && a.cost <= b.cost;
         if !self.groups.iter().any(|(known, ..)| under(known, &group)) {
             self.groups.retain(|(known, ..)| !under(&group, known));
-            self.groups.push((group, rows, cap));
+            self.groups.push((group, paces, cap));
         }
     }
 
-    /// Changes the rows of one unit after the other, where all have fast kernels.
+    /// Changes the pace of one unit after the other, where all have fast kernels.
     fn vary(&mut self, net: &Network<'_>, units: &Range<usize>) {
         let best = self.groups.iter().map(|(group, ..)| group.cost).min().unwrap_or(0);
         for at in (0..units.len()).rev() {
             let fast = self.groups.iter().filter(|(group, ..)| group.cost / 2 <= best);
-            for (rows, cap) in fast.map(|(_, rows, cap)| (rows.clone(), *cap)).collect::<Vec<_>>() {
-                for other in ROWS.into_iter().filter(|&other| other != rows[at]) {
-                    let mut rows = rows.clone();
-                    rows[at] = other;
-                    self.look(net, units.clone(), rows, cap);
+            for (paces, cap) in fast.map(|(_, paces, cap)| (paces.clone(), *cap)).collect::<Vec<_>>() {
+                let others = PACES.map(|(rows, short_start)| Pace { rows, short_start });
+                for other in others.into_iter().filter(|&other| other != paces[at]) {
+                    let mut paces = paces.clone();
+                    paces[at] = other;
+                    self.look(net, units.clone(), paces, cap);
                 }
             }
         }
@@ -154,13 +158,14 @@ impl Found {
 }
 
 /// The cheapest kernel of a unit with so much scratch; `None` where none does with it.
-fn way(net: &Network<'_>, unit: usize, rows: usize, cap: usize) -> Option<Way> {
+fn way(net: &Network<'_>, unit: usize, pace: Pace, cap: usize) -> Option<Way> {
     let kernels = net.units[unit].kernels.iter().filter(|&&(_, scratch)| scratch <= cap);
     let ways = kernels.map(|&(kernel, scratch)| {
-        let rows = rows.next_multiple_of(kernel.rows());
+        let rows = pace.rows.next_multiple_of(kernel.rows());
         // A choice counts rows in a byte, and all rows are no number.
         let all = net.units[unit].whole || rows >= net.height(net.units[unit].writes) || rows > 255;
-        Way { kernel, rows: if all { 0 } else { rows }, scratch }
+        let short_start = pace.short_start && !all;
+        Way { kernel, pace: Pace { rows: if all { 0 } else { rows }, short_start }, scratch }
     });
-    ways.min_by_key(|way| (net.cost(unit, (way.kernel, way.scratch), way.rows), way.scratch))
+    ways.min_by_key(|way| (net.cost(unit, (way.kernel, way.scratch), way.pace.rows, None), way.scratch))
 }

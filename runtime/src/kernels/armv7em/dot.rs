@@ -1,8 +1,8 @@
 //! Dot products in blocks of two by two: every product of the family is made here.
 //!
 //! Two vectors `x` and two vectors `w` of 16-bit values lie interleaved in words: a group of four
-//! values takes four words, `x0 x1 x0 x1`, of which the first two hold values 0 and 2 of the group
-//! and the others values 1 and 3. So one LDM brings four values of both vectors, and ten
+//! values takes four words, two of `x0` and two of `x1`, of which the first holds values 0 and 2 of the
+//! group and the second values 1 and 3. So one LDM brings four values of both vectors, and ten
 //! instructions make 16 products. LLVM spills such a loop, so it is written out.
 #![allow(unsafe_code)]
 
@@ -35,11 +35,12 @@ pub(super) fn with_each(x: &[u32], w: &[u32], out: &mut [Sums]) {
 pub(super) fn portable(x: &[u32], w: &[u32]) -> Sums {
     use super::dsp::low;
     let mut sums = [0; 4];
-    for (x, w) in x.chunks_exact(2).zip(w.chunks_exact(2)) {
+    for (x, w) in x.chunks_exact(GROUP).zip(w.chunks_exact(GROUP)) {
         for (i, sum) in sums.iter_mut().enumerate() {
-            let (x, w) = (x[i / 2], w[i % 2]);
-            let products = (low(x, 0) * low(w, 0)).wrapping_add(low(x, 1) * low(w, 1));
-            *sum = u32::wrapping_add(*sum, products as u32);
+            for (x, w) in x[i / 2 * 2..][..2].iter().zip(&w[i % 2 * 2..][..2]) {
+                let products = (low(*x, 0) * low(*w, 0)).wrapping_add(low(*x, 1) * low(*w, 1));
+                *sum = u32::wrapping_add(*sum, products as u32);
+            }
         }
     }
     sums
@@ -52,12 +53,12 @@ macro_rules! group {
         "ldm r0!, {{r6-r9}}
         ldm r1!, {{r10-r12, lr}}
         smlad r2, r6, r10, r2
-        smlad r3, r6, r11, r3
-        smlad r4, r7, r10, r4
-        smlad r5, r7, r11, r5
-        smlad r2, r8, r12, r2
-        smlad r3, r8, lr, r3
-        smlad r4, r9, r12, r4
+        smlad r3, r6, r12, r3
+        smlad r4, r8, r10, r4
+        smlad r5, r8, r12, r5
+        smlad r2, r7, r11, r2
+        smlad r3, r7, lr, r3
+        smlad r4, r9, r11, r4
         smlad r5, r9, lr, r5"
     };
 }
@@ -138,7 +139,7 @@ mod tests {
     fn words(values: impl Fn(usize, usize) -> i32, len: usize) -> Vec<u32> {
         let lane = |vector, i| values(vector, i) as u32 & 0xFFFF;
         let word = |at: usize| {
-            let (first, vector) = (at / GROUP * GROUP + at % GROUP / 2, at % 2);
+            let (first, vector) = (at / GROUP * GROUP + at % 2, at % GROUP / 2);
             lane(vector, first) | lane(vector, first + 2) << 16
         };
         (0..len).map(word).collect()

@@ -44,15 +44,15 @@ pub(super) fn bytes(from: &[u8], plus: u32, to: &mut [u32], vector: usize) {
         let count = (from.len() / 4).min(to.len() / GROUP);
         if count > 0 {
             let end = from.get(..4 * count).unwrap_or_default().as_ptr_range();
-            // SAFETY: there is a word, and a group for each; the vector's first word is 0 or 1.
-            unsafe { arm::bytes(end.start, to.as_mut_ptr().add(vector & 1), plus, end.end) }
+            // SAFETY: there is a word, and a group for each; the vector's first word is 0 or 2.
+            unsafe { arm::bytes(end.start, to.as_mut_ptr().add(2 * (vector & 1)), plus, end.end) }
         }
     }
     #[cfg(not(target_arch = "arm"))]
     for (bytes, group) in from.as_chunks().0.iter().zip(to.as_chunks_mut::<GROUP>().0) {
         let word = u32::from_le_bytes(*bytes);
-        group[vector & 1] = super::dsp::add_even_bytes(plus, word);
-        group[(vector & 1) + 2] = super::dsp::add_odd_bytes(plus, word);
+        group[2 * (vector & 1)] = super::dsp::add_even_bytes(plus, word);
+        group[2 * (vector & 1) + 1] = super::dsp::add_odd_bytes(plus, word);
     }
 }
 
@@ -64,9 +64,9 @@ pub(super) fn colours(rows: [&[u8; 9]; 3], plus: u32, to: &mut [u32], vector: us
         return;
     }
     #[cfg(target_arch = "arm")]
-    // SAFETY: `to` has seven groups; the vector's first word is 0 or 1.
+    // SAFETY: `to` has seven groups; the vector's first word is 0 or 2.
     unsafe {
-        arm::colours(&rows, to.as_mut_ptr().add(vector & 1), plus)
+        arm::colours(&rows, to.as_mut_ptr().add(2 * (vector & 1)), plus)
     }
     #[cfg(not(target_arch = "arm"))]
     {
@@ -122,7 +122,7 @@ mod arm {
 
     /// # Safety
     ///
-    /// `to` names words 0 and 2 of seven groups.
+    /// `to` names the first two words, or the others, of seven groups.
     #[unsafe(naked)]
     pub(super) unsafe extern "C" fn colours(rows: &[&[u8; 9]; 3], to: *mut u32, plus: u32) {
         naked_asm!(
@@ -130,8 +130,7 @@ mod arm {
             .macro group from
             sxtab16 r3, r2, \\from, ror #8
             sxtab16 r12, r2, \\from
-            str r3, [r1, #8]
-            str r12, [r1], #16
+            strd r12, r3, [r1], #16
             .endm
             push {{r4-r6, lr}}
             ldm r0, {{r4-r6}}
@@ -180,23 +179,21 @@ mod arm {
             ldr r5, [r1], #4
             eor r4, r4, lr
             eor r5, r5, lr
-            .rept 2
-            and r6, r12, r4
-            and r7, r12, r4, lsr #8
-            and r8, r12, r5
-            and r9, r12, r5, lsr #8
+            .irp from, r4, r5
+            and r6, r12, \\from
+            and r7, r12, \\from, lsr #4
+            and r8, r12, \\from, lsr #8
+            and r9, r12, \\from, lsr #12
             ssub16 r6, r6, r11
             ssub16 r7, r7, r11
             ssub16 r8, r8, r11
             ssub16 r9, r9, r11
-            pkhbt r10, r6, r7, lsl #16
-            pkhtb r6, r7, r6, asr #16
-            pkhbt r7, r8, r9, lsl #16
-            pkhtb r8, r9, r8, asr #16
-            strd r6, r8, [r2, #16]
-            strd r10, r7, [r2], #8
-            lsrs r4, r4, #4
-            lsrs r5, r5, #4
+            pkhbt r10, r6, r8, lsl #16
+            pkhtb r6, r8, r6, asr #16
+            pkhbt r8, r7, r9, lsl #16
+            pkhtb r7, r9, r7, asr #16
+            strd r6, r7, [r2, #16]
+            strd r10, r8, [r2], #8
             .endr
             adds r2, r2, #16
             cmp r0, r3
@@ -223,8 +220,8 @@ mod arm {
             ldr r4, [r0], #4
             ldr r5, [r1], #4
             sxtab16 r6, r3, r4
-            sxtab16 r7, r3, r5
-            sxtab16 r8, r3, r4, ror #8
+            sxtab16 r7, r3, r4, ror #8
+            sxtab16 r8, r3, r5
             sxtab16 r9, r3, r5, ror #8
             stm r2!, {{r6-r9}}
             cmp r0, r12
@@ -235,7 +232,8 @@ mod arm {
 
     /// # Safety
     ///
-    /// `from..end` are one or more words, `to` names words 0 and 2 of a group for each.
+    /// `from..end` are one or more words, `to` names the first two words, or the others, of a group for
+    /// each.
     #[unsafe(naked)]
     pub(super) unsafe extern "C" fn bytes(from: *const u8, to: *mut u32, plus: u32, end: *const u8) {
         naked_asm!(
@@ -244,8 +242,7 @@ mod arm {
             ldr r4, [r0], #4
             sxtab16 r12, r2, r4, ror #8
             sxtab16 r4, r2, r4
-            str r12, [r1, #8]
-            str r4, [r1], #16
+            strd r4, r12, [r1], #16
             .endm
             push {{r4, lr}}
             sub r12, r3, r0
@@ -274,20 +271,10 @@ mod arm {
 pub(super) fn nibbles(from: &[u8], kind: Nibbles, to: &mut [u32], vector: usize) {
     for (packed, groups) in from.as_chunks().0.iter().zip(to.as_chunks_mut::<{ 2 * GROUP }>().0) {
         let [a, b, c, d] = kind.lanes(*packed);
-        groups[vector & 1] = a;
-        groups[(vector & 1) + 2] = b;
-        groups[(vector & 1) + 4] = c;
-        groups[(vector & 1) + 6] = d;
-    }
-}
-
-/// Value `i` of the vector.
-#[inline(never)]
-pub(super) fn set(to: &mut [u32], vector: usize, i: usize, value: i32) {
-    let high = i & 2 != 0;
-    if let Some(word) = to.get_mut(i / GROUP * GROUP + 2 * (i & 1) + vector) {
-        let lane = value as u32 & 0xFFFF;
-        *word = if high { (*word & 0xFFFF) | (lane << 16) } else { (*word & 0xFFFF_0000) | lane };
+        groups[2 * (vector & 1)] = a;
+        groups[2 * (vector & 1) + 1] = b;
+        groups[2 * (vector & 1) + 4] = c;
+        groups[2 * (vector & 1) + 5] = d;
     }
 }
 
@@ -295,8 +282,8 @@ pub(super) fn set(to: &mut [u32], vector: usize, i: usize, value: i32) {
 #[inline(never)]
 pub(super) fn clear(to: &mut [u32], vector: usize) {
     for group in to.as_chunks_mut::<GROUP>().0 {
-        group[vector & 1] = 0;
-        group[(vector & 1) + 2] = 0;
+        group[2 * (vector & 1)] = 0;
+        group[2 * (vector & 1) + 1] = 0;
     }
 }
 
@@ -307,20 +294,17 @@ mod tests {
     #[test]
     fn every_way_gives_one_order() {
         let values = [-7, 1, 2, -3, 4, 5, -6, 7];
-        let (mut one, mut two, mut three) = ([0; 8], [0; 8], [0; 8]);
-        for (i, value) in values.into_iter().enumerate() {
-            set(&mut one, 1, i, value);
-        }
+        let (mut two, mut three) = ([0; 8], [0; 8]);
         bytes(&values.map(|v| (v + 3) as u8), crate::kernels::armv7em::dsp::both(-3), &mut two, 1);
         let mut packed = [0; 4];
         for (i, value) in values.into_iter().enumerate() {
             crate::int4::set(&mut packed, i, value);
         }
         nibbles(&packed, SIGNED, &mut three, 1);
-        assert_eq!(one, [0, 0x0002_FFF9, 0, 0xFFFD_0001, 0, 0xFFFA_0004, 0, 0x0007_0005]);
+        let one = [0, 0, 0x0002_FFF9, 0xFFFD_0001, 0, 0, 0xFFFA_0004, 0x0007_0005];
         assert_eq!((one, one), (two, three));
-        clear(&mut one, 1);
-        assert_eq!(one, [0; 8]);
+        clear(&mut two, 1);
+        assert_eq!(two, [0; 8]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Filters as lanes: two output channels at a time, interleaved as [`dot`](super::dot) takes them.
 
+use super::dot::GROUP;
 use super::lanes::{self, SIGNED};
 use crate::kernels::args::Filter;
 use crate::layout::{Layout, WeightBits};
@@ -43,16 +44,22 @@ fn row(filter: &Filter<'_>, output: usize, to: &mut [u32], vector: usize) {
         (Layout::OutputMajor, WeightBits::Four) => values / 8 * 8,
         _ => 0,
     };
-    if whole < values {
-        lanes::clear(to, vector);
-    }
     if whole > 0 {
         match filter.bits {
             WeightBits::Eight => lanes::bytes(stored, 0, to, vector),
             WeightBits::Four => lanes::nibbles(stored, SIGNED, to, vector),
         }
     }
-    for i in whole..values {
-        lanes::set(to, vector, i, filter.get(output, i / shape.inputs.max(1), i % shape.inputs.max(1)));
+    let bytes = filter.layout == Layout::OutputMajor && filter.bits == WeightBits::Eight;
+    for start in (whole..values).step_by(GROUP) {
+        let mut group = [0; GROUP];
+        for (i, value) in (start..values).zip(&mut group) {
+            *value = if bytes {
+                stored.get(i).copied().unwrap_or(0)
+            } else {
+                filter.get(output, i / shape.inputs.max(1), i % shape.inputs.max(1)) as u8
+            };
+        }
+        lanes::bytes(&group, 0, to.get_mut(start..).unwrap_or_default(), vector);
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn transform<const NEEDS: u32>(filter: &Filter<'_>, pair: usize, to: 
 fn eights(row: &[u8], inputs: usize, to: &mut [u32], vector: usize) {
     let mut lanes = [[0; 9]; 4];
     for at in (0..inputs).step_by(8) {
-        let [first, second, third, fourth] = &mut lanes;
+        let [first, third, second, fourth] = &mut lanes;
         let to_lanes = first.iter_mut().zip(second).zip(third).zip(fourth);
         let stored = row.get(at..).unwrap_or_default().chunks(inputs.max(1));
         for (tap, (((a, b), c), d)) in stored.zip(to_lanes) {

@@ -4,9 +4,8 @@
 #![allow(unsafe_code)]
 
 /// Transforms the packed weights of nine taps, `inputs / 2` bytes each, into vector `vector` of the
-/// pair `to`, 16 positions of `inputs` words. Of eight weights 0 and 4 go to a word, 1 and 5 two
-/// words behind it, 2 and 6 four, 3 and 7 six. No number leaves eight bits, so four weights are
-/// transformed at a time.
+/// pair `to`, 16 positions of `inputs` words. Of eight weights two groups hold 0 and 4, 2 and 6; 1 and 5,
+/// 3 and 7.
 pub(super) fn transform(row: &[u8], inputs: usize, to: &mut [u32], vector: usize) {
     let stride = inputs / 2;
     if row.len() < 9 * stride || !stride.is_multiple_of(4) || stride == 0 {
@@ -18,8 +17,8 @@ pub(super) fn transform(row: &[u8], inputs: usize, to: &mut [u32], vector: usize
     #[cfg(target_arch = "arm")]
     {
         let tap = row.get(..stride).unwrap_or_default().as_ptr_range();
-        // SAFETY: nine taps of whole words lie in `row`, their words of each position in `to`.
-        unsafe { arm::transform(tap.start, to.as_mut_ptr().add(vector), 4 * inputs, 16, tap.end) }
+        // SAFETY: nine taps of whole words lie in `row`, their groups of each position in `to`.
+        unsafe { arm::transform(tap.start, to.as_mut_ptr().add(2 * vector), 4 * inputs, tap.end) }
     }
     #[cfg(not(target_arch = "arm"))]
     for at in (0..stride).step_by(4) {
@@ -29,8 +28,8 @@ pub(super) fn transform(row: &[u8], inputs: usize, to: &mut [u32], vector: usize
                 let packed = row[tap * stride + at..].first_chunk().copied().unwrap_or_default();
                 (u32::from_le_bytes(packed) ^ 0x8888_8888) >> (4 * half)
             };
-            let start = 2 * at + vector + 2 * half;
-            for (lane, start) in [start, start + 4].into_iter().enumerate() {
+            let start = 2 * at + 2 * vector + 4 * half;
+            for (lane, start) in [start, start + 1].into_iter().enumerate() {
                 let taps = [0, 1, 2, 3, 4, 5, 6, 7, 8]
                     .map(|tap| sub16(word(tap) >> (8 * lane) & 0x000F_000F, 0x0008_0008));
                 super::tile::portable::filter(taps, inputs, to, start);
@@ -46,26 +45,19 @@ mod arm {
     /// # Safety
     ///
     /// `row..end` are one or more words, behind which lie eight more taps of as many bytes, an eighth of
-    /// `stride`. `to` names, for each word, the words 0, 2, 4 and 6 of 16 positions that are `stride`
-    /// bytes apart; `second` is 16.
+    /// `stride`. `to` names, for each word, the first two words, or the others, of two groups of 16
+    /// positions that are `stride` bytes apart.
     #[unsafe(naked)]
-    pub(super) unsafe extern "C" fn transform(
-        row: *const u8,
-        to: *mut u32,
-        stride: usize,
-        second: usize,
-        end: *const u8,
-    ) {
-        // The low nibbles of a word of each tap, then the high ones: r4 to r12 hold four times their
-        // values as bytes, column by column, columns of the result twice. On the stack: the word's address, whether its high
-        // nibbles come next, a free word.
+    pub(super) unsafe extern "C" fn transform(row: *const u8, to: *mut u32, stride: usize, end: *const u8) {
+        // The low nibbles of a word of each tap, then the high ones: r4 to r12 hold four times their values
+        // as bytes, column by column, columns of the result twice. On the stack: whether the high nibbles
+        // are in work, `end`.
         naked_asm!(
             "
             .macro put d
             sxtb16 lr, \\d
-            str lr, [r1]
-            sxtb16 lr, \\d, ror #8
-            str lr, [r1, r0]
+            sxtb16 r3, \\d, ror #8
+            strd lr, r3, [r1]
             add r1, r1, r2
             .endm
             .macro line a, b, c
@@ -78,18 +70,15 @@ mod arm {
             put \\a
             put \\c
             .endm
-            push {{r4-r11, lr}}
-            sub sp, sp, #12
-            mov r4, #0
-            strd r0, r4, [sp]
-            mov r0, r3
+            push {{r2-r11, lr}}
+            movs r3, #0
             1:
-            ldrd r11, r3, [sp]
+            str r3, [sp]
             lsr r12, r2, #3
-            ldr r4, [r11]
-            ldr r7, [r11, r12]
-            ldr r10, [r11, r12, lsl #1]
-            add r11, r11, r12
+            ldr r4, [r0]
+            ldr r7, [r0, r12]
+            ldr r10, [r0, r12, lsl #1]
+            add r11, r0, r12
             add r11, r11, r12, lsl #1
             ldr r5, [r11]
             ldr r8, [r11, r12]
@@ -130,24 +119,15 @@ mod arm {
             line r7, r8, r9
             line r10, r11, r12
             sub r1, r1, r2, lsl #4
-            ldrd r4, r5, [sp]
-            cbnz r5, 4f
-            add r1, r1, #24
-            sub r1, r1, r0
-            mov r5, #1
-            str r5, [sp, #4]
-            b.w 1b
-            4:
-            add r1, r1, r0
-            add r1, r1, #8
-            add r4, r4, #4
-            mov r5, #0
-            strd r4, r5, [sp]
-            ldr r3, [sp, #48]
-            cmp r4, r3
+            add r1, r1, #16
+            ldr r3, [sp]
+            eors r3, r3, #1
             bne.w 1b
-            add sp, sp, #12
-            pop {{r4-r11, pc}}
+            adds r0, #4
+            ldr lr, [sp, #4]
+            cmp r0, lr
+            bne.w 1b
+            pop {{r2-r11, pc}}
             .purgem put
             .purgem line
             ",

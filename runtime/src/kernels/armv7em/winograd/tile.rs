@@ -46,7 +46,7 @@ pub(super) fn gather(
 }
 
 /// Transforms a patch of bytes into vector `vector` of the pair `to`: 16 positions of two words per
-/// word of a pixel, for its even and its odd bytes. `zero` is added to both lanes of every value.
+/// word of a pixel. Of eight channels two groups hold 0 and 4, 2 and 6; 1 and 5, 3 and 7. `zero` is added to both lanes of every value.
 pub(super) fn bytes(patch: &[Patch], zero: u32, to: &mut [u32], vector: usize) {
     let words = 4 * patch.len();
     if patch.is_empty() || vector > 1 || to.len() < 16 * words {
@@ -56,19 +56,20 @@ pub(super) fn bytes(patch: &[Patch], zero: u32, to: &mut [u32], vector: usize) {
     {
         let ends = patch.as_ptr_range();
         // SAFETY: `patch` has an element; each writes two words of each position, which are in `to`.
-        unsafe { arm::input::<0>(ends.start, to.as_mut_ptr().add(vector), 4 * words, zero, ends.end) }
+        unsafe { arm::input::<0>(ends.start, to.as_mut_ptr().add(2 * vector), 4 * words, zero, ends.end) }
     }
     #[cfg(not(target_arch = "arm"))]
     for (at, patch) in patch.iter().enumerate() {
         use super::super::dsp::{add_even_bytes, add_odd_bytes};
         let even = patch.map(|word| add_even_bytes(zero, word));
         let odd = patch.map(|word| add_odd_bytes(zero, word));
-        portable::input(even, words, to, 4 * at + vector);
-        portable::input(odd, words, to, 4 * at + 2 + vector);
+        let at = 8 * (at / 2) + at % 2 + 2 * vector;
+        portable::input(even, words, to, at);
+        portable::input(odd, words, to, at + 4);
     }
 }
 
-/// The same for unsigned nibbles: four words per word of a pixel, for nibbles `k` and `k + 4`.
+/// The same for unsigned nibbles, four words per word of a pixel.
 pub(super) fn nibbles(patch: &[Patch], to: &mut [u32], vector: usize) {
     let words = 8 * patch.len();
     if patch.is_empty() || vector > 1 || to.len() < 16 * words {
@@ -78,7 +79,9 @@ pub(super) fn nibbles(patch: &[Patch], to: &mut [u32], vector: usize) {
     {
         let ends = patch.as_ptr_range();
         // SAFETY: as in `bytes`, with four words.
-        unsafe { arm::input::<1>(ends.start, to.as_mut_ptr().add(vector), 4 * words, 0x000F_000F, ends.end) }
+        unsafe {
+            arm::input::<1>(ends.start, to.as_mut_ptr().add(2 * vector), 4 * words, 0x000F_000F, ends.end)
+        }
     }
     #[cfg(not(target_arch = "arm"))]
     for (at, patch) in patch.iter().enumerate() {
@@ -87,27 +90,27 @@ pub(super) fn nibbles(patch: &[Patch], to: &mut [u32], vector: usize) {
                 patch.map(|word| word >> (4 * k) & 0x000F_000F),
                 words,
                 to,
-                8 * at + 2 * k + vector,
+                8 * at + 4 * (k % 2) + k / 2 + 2 * vector,
             );
         }
     }
 }
 
-/// Transforms lanes of nine taps into vector `vector` of the pair `to` from word `at` on, 16
-/// positions of `words` words; element `k` of `taps` goes two words behind the one before.
-pub(super) fn filter(taps: &[[u32; 9]], words: usize, to: &mut [u32], at: usize, vector: usize) {
-    if taps.is_empty() || vector > 1 || at + 2 * taps.len() > words || to.len() < 16 * words {
+/// Transforms lanes of nine taps into vector `vector` of the pair `to`, the two groups from word `at` on
+/// of 16 positions of `words` words.
+pub(super) fn filter(taps: &[[u32; 9]; 4], words: usize, to: &mut [u32], at: usize, vector: usize) {
+    if vector > 1 || at + 8 > words || to.len() < 16 * words {
         return;
     }
     #[cfg(target_arch = "arm")]
     {
         let ends = taps.as_ptr_range();
-        // SAFETY: `taps` has an element; the words of all lie inside each position, which is in `to`.
-        unsafe { arm::filter(ends.start, to.as_mut_ptr().add(at + vector), 4 * words, ends.end) }
+        // SAFETY: both groups lie inside each position, which is in `to`.
+        unsafe { arm::filter(ends.start, to.as_mut_ptr().add(at + 2 * vector), 4 * words, ends.end) }
     }
     #[cfg(not(target_arch = "arm"))]
     for (k, taps) in taps.iter().enumerate() {
-        portable::filter(*taps, words, to, at + 2 * k + vector);
+        portable::filter(*taps, words, to, at + 4 * (k / 2) + k % 2 + 2 * vector);
     }
 }
 
@@ -148,13 +151,13 @@ mod arm {
 
     use super::Patch;
 
-    /// For each element of the patch its even, then its odd bytes, `keep` added; or its nibbles, `keep`
-    /// their mask.
+    /// For each two elements of the patch their even, then their odd bytes, `keep` added; or for each its
+    /// nibbles, `keep` their mask.
     ///
     /// # Safety
     ///
-    /// `patch..end` are one or more elements; `to` names, for each, every other one of four or eight
-    /// words of 16 positions that are `stride` bytes apart.
+    /// `patch..end` are two or more elements, an even number; `to` names the first two words, or the
+    /// others, of the groups of 16 positions that are `stride` bytes apart: two for eight channels.
     #[unsafe(naked)]
     pub(super) unsafe extern "C" fn input<const NIBBLES: usize>(
         patch: *const Patch,
@@ -192,7 +195,7 @@ mod arm {
             str \\d3, [r1, r3]
             add r1, r1, r2, lsl #2
             .endm
-            .macro lane turn
+            .macro lane turn, step
             column r4, r5, r6, r7, \\turn
             mov r5, lr
             adds r0, #16
@@ -228,26 +231,36 @@ mod arm {
             ssub16 r7, r11, r7
             store r4, r5, r6, r7
             sub r1, r1, r2, lsl #4
-            adds r1, #8
+            add r1, r1, #\\step
             .endm
             push {{r4-r11, lr}}
             mov r12, r3
             add r3, r2, r2, lsl #1
             1:
-            lane 0
-            subs r0, #64
             .if {nibbles}
-            lane 4
+            lane 0, 4
             subs r0, #64
-            .endif
-            lane 8
-            .if {nibbles}
+            lane 8, 12
             subs r0, #64
-            lane 12
-            .endif
+            lane 4, 4
+            subs r0, #64
+            lane 12, 12
             ldr lr, [sp, #36]
             cmp r0, lr
             bne.w 1b
+            .else
+            lane 0, 16
+            subs r0, #64
+            lane 8, 12
+            ldr lr, [sp, #36]
+            subs lr, lr, r0
+            beq 2f
+            lsls lr, lr, #25
+            it mi
+            submi r1, r1, #24
+            b.w 1b
+            2:
+            .endif
             pop {{r4-r11, pc}}
             .purgem lanes
             .purgem column
@@ -308,12 +321,12 @@ mod arm {
         )
     }
 
-    /// For each element of nine taps one word of 16 positions, two words behind the one before.
+    /// For each element of nine taps one word of 16 positions.
     ///
     /// # Safety
     ///
-    /// `taps..end` are one or more elements; `to` names, for each, a word of 16 positions that are
-    /// `stride` bytes apart.
+    /// `taps..end` are four elements; `to` names the first two words, or the others, of two groups of 16
+    /// positions that are `stride` bytes apart.
     #[unsafe(naked)]
     pub(super) unsafe extern "C" fn filter(
         taps: *const [u32; 9],
@@ -385,10 +398,15 @@ mod arm {
             inner r5, r8, r11
             sub r1, r1, r2, lsl #2
             sub r1, r1, r2, lsl #3
-            add r1, #8
             ldr r3, [sp]
-            cmp r0, r3
-            bne.w 1b
+            subs r3, r3, r0
+            beq 2f
+            tst r3, #4
+            ite ne
+            addne r1, #4
+            addeq r1, #12
+            b.w 1b
+            2:
             pop {{r3-r11, pc}}
             .purgem row
             .purgem last
