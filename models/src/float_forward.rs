@@ -27,12 +27,27 @@ pub fn forward(graph: &Graph, image: &[f32], mut observe: impl FnMut(TensorId, &
 
 /// Part of the images whose largest logit is that of their label.
 pub fn accuracy(graph: &Graph, images: &Images) -> f64 {
-    let right = |&index: &usize| {
-        let logits = forward(graph, &images.scaled(index..index + 1), |_, _| {});
-        let best = (0..logits.len()).reduce(|best, i| if logits[i] > logits[best] { i } else { best });
-        best == Some(usize::from(images.labels[index]))
-    };
+    let right = |&index: &usize| predicted(graph, images, index) == Some(usize::from(images.labels[index]));
     (0..images.len()).into_par_iter().filter(right).count() as f64 / images.len().max(1) as f64
+}
+
+/// Images of each class, by the class that the graph takes them for: `[truth][predicted]`.
+pub fn confusion(graph: &Graph, images: &Images, classes: usize) -> Vec<Vec<usize>> {
+    let predictions: Vec<_> =
+        (0..images.len()).into_par_iter().map(|index| predicted(graph, images, index)).collect();
+    let mut counts = vec![vec![0; classes]; classes];
+    for (&truth, predicted) in images.labels.iter().zip(predictions) {
+        if let Some(predicted) = predicted {
+            counts[usize::from(truth)][predicted] += 1;
+        }
+    }
+    counts
+}
+
+/// The first of the largest logits of an image.
+fn predicted(graph: &Graph, images: &Images, index: usize) -> Option<usize> {
+    let logits = forward(graph, &images.scaled(index..index + 1), |_, _| {});
+    (0..logits.len()).reduce(|best, i| if logits[i] > logits[best] { i } else { best })
 }
 
 /// A node's result before norm and activation; a linear node's bias is in it.

@@ -141,7 +141,7 @@ fn cell(page: &mut String, report: &Report, row: &Row, cost: Cost) -> fmt::Resul
     write!(page, "<td{class}>{value}</td>")
 }
 
-/// Confusion matrix and bars of a quantized point.
+/// Confusion matrix of a point, and bars of a quantized one.
 fn point(page: &mut String, record: &Record) -> fmt::Result {
     let (name, accuracy) = (escaped(&record.name), percent(record.accuracy));
     writeln!(page, "<details><summary>{name}: {accuracy}</summary><div class=\"both\">")?;

@@ -11,6 +11,7 @@ use anyhow::{Context, bail};
 use fourbit_models::agreement::Agreement;
 use fourbit_models::config::{Config, Precision};
 use fourbit_models::dataset::Dataset;
+use fourbit_models::float_forward::confusion;
 use fourbit_models::graph::Graph;
 use fourbit_models::linear;
 use fourbit_models::metrics::Metrics;
@@ -167,7 +168,12 @@ impl<'a> Maker<'a> {
         let seconds = base.metrics.seconds + own.as_ref().map_or(0.0, |own| own.metrics.seconds);
         let float = self.record(point, &run.metrics, price(&graph), seconds);
         let record = match point.key.bits {
-            Precision::Float => float,
+            Precision::Float => {
+                let confusion = confusion(&graph, &self.data.test, self.data.classes.len());
+                let correct: usize = confusion.iter().enumerate().map(|(truth, counts)| counts[truth]).sum();
+                let accuracy = correct as f64 / self.data.test.len().max(1) as f64;
+                Record { accuracy, confusion, ..float }
+            }
             Precision::Quantized(bits) => {
                 let complaints = run.metrics.agreement.iter().flat_map(Agreement::complaints);
                 if let Some(complaint) = complaints.reduce(|all, next| format!("{all}; {next}")) {

@@ -49,7 +49,7 @@ pub(crate) struct Record {
     pub(crate) board: String,
     pub(crate) artefact_sha256: Option<String>,
     pub(crate) labels: Vec<String>,
-    /// Counts by label, then by prediction; empty for a float point.
+    /// Counts by label, then by prediction.
     pub(crate) confusion: Vec<Vec<usize>>,
     /// In the order of execution.
     pub(crate) layers: Vec<Layer>,
@@ -227,7 +227,7 @@ pub(super) mod tests {
             board: "mps2-an386".into(),
             artefact_sha256: quantized.then(|| format!("{width}{seed}")),
             labels: vec!["disc".into(), "star".into()],
-            confusion: if quantized { vec![vec![8, 2], vec![1, 9]] } else { vec![] },
+            confusion: vec![vec![8, 2], vec![1, 9]],
             layers: if quantized { vec![layer] } else { vec![] },
         }
     }
