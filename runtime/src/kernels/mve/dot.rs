@@ -66,16 +66,14 @@ impl Block<'_> {
     #[cfg(target_arch = "arm")]
     unsafe fn pairs(&self, x: *const u8, step: usize, pairs: usize, out: *mut u8, pixel: usize) {
         let rest = self.vectors - 1;
-        let four = rest / 4 * 4;
-        let group = GROUP * VECTOR;
         let ends = self.table.as_ptr_range();
         let pairs = arm::Pairs {
             x: [x, x.wrapping_add(step)],
             out: [out, out.wrapping_add(pixel)],
             weights: self.weights.as_ptr(),
             table: ends.start.cast(),
-            four: group * four,
-            rest: group * (rest - four),
+            rest: GROUP * VECTOR * rest,
+            skipped: arm::VECTOR_CODE * (rest - rest.saturating_sub(1) / 4 * 4),
             end: ends.end.cast(),
             zero_point: self.zero_point,
             pairs,
@@ -120,9 +118,10 @@ mod arm {
         pub(super) out: [*mut u8; 2],
         pub(super) weights: *const u8,
         pub(super) table: *const i32,
-        /// Bytes of weights that are taken four vectors at a time, and then one at a time.
-        pub(super) four: usize,
+        /// Bytes of a group's weights behind those of the first vector.
         pub(super) rest: usize,
+        /// Bytes of code from where the loop is entered to its end.
+        pub(super) skipped: usize,
         pub(super) end: *const i32,
         pub(super) zero_point: i32,
         pub(super) pairs: usize,
@@ -132,6 +131,9 @@ mod arm {
         pub(super) min: i32,
         pub(super) max: i32,
     }
+
+    /// Bytes of code of a [`vector!`].
+    pub(super) const VECTOR_CODE: usize = 56;
 
     /// A vector of both patches with one of each channel; `$a` is empty or adds to the sums.
     macro_rules! vector {
@@ -172,7 +174,8 @@ mod arm {
     }
 
     /// Sums of the first patch are in r0, r2, r4, r6, of the second in r8, r10, r12, lr; the odd
-    /// registers are pointers: weights, patches, ends of weights, constants.
+    /// registers are pointers: weights, patches, end of weights, entry of the loop, constants. The loop
+    /// takes up to four vectors a turn: it is entered where the first turn's begin.
     ///
     /// # Safety
     ///
@@ -181,6 +184,8 @@ mod arm {
     pub(super) unsafe extern "C" fn pairs(pairs: *const Pairs) {
         naked_asm!(
             ".cpu cortex-m55",
+            // ADR counts from a multiple of 4.
+            ".p2align 2",
             "push {{r4-r11, lr}}",
             "vpush {{d8-d11}}",
             "sub sp, sp, #60",
@@ -191,39 +196,35 @@ mod arm {
             "stm r12, {{r1-r7}}",
             "vdup.32 q4, r6",
             "vdup.32 q5, r7",
+            "adr r9, 4f",
+            "ldr r0, [sp, #28]",
+            "sub r9, r9, r0",
+            // For BX: the code is Thumb.
+            "add r9, r9, #1",
             // For every pair of patches, from the first group on.
             "1:",
             "ldrd r1, r11, [sp, #16]",
             // For every group.
             "2:",
             "ldrd r3, r5, [sp]",
-            "ldrd r7, r9, [sp, #24]",
+            "ldr r7, [sp, #24]",
             vector!(""),
             "add r7, r7, r1",
-            "add r9, r9, r7",
-            "cmp r1, r7",
-            "beq 4f",
+            "bx r9",
             "3:",
             vector!("a"),
             vector!("a"),
             vector!("a"),
             vector!("a"),
+            "4:",
             "cmp r1, r7",
             "bne 3b",
-            "4:",
-            "cmp r1, r9",
-            "beq 6f",
-            "5:",
-            vector!("a"),
-            "cmp r1, r9",
-            "bne 5b",
-            "6:",
             "vmov q0[2], q0[0], r0, r4",
             "vmov q0[3], q0[1], r2, r6",
             "vmov q1[2], q1[0], r8, r12",
             "vmov q1[3], q1[1], r10, lr",
             "vldrw.u32 q2, [r11], #16",
-            "ldr r0, [sp, #36]",
+            "ldrd r6, r0, [sp, #32]",
             "vadd.i32 q0, q0, q2",
             "vadd.i32 q1, q1, q2",
             "vldrw.u32 q2, [r11], #16",
@@ -241,9 +242,8 @@ mod arm {
             "vmin.s32 q1, q1, q5",
             "vstrb.32 q0, [r2], #4",
             "vstrb.32 q1, [r4], #4",
-            "ldr r0, [sp, #32]",
             "strd r2, r4, [sp, #8]",
-            "cmp r11, r0",
+            "cmp r11, r6",
             "bne 2b",
             "ldr r0, [sp, #44]",
             "ldr r1, [sp, #48]",

@@ -4,7 +4,7 @@
 #![allow(unsafe_code)]
 
 use super::scratch::VECTOR;
-use crate::kernels::args::{Conv2d, TensorRef};
+use crate::kernels::args::Conv2d;
 use crate::shape::DType;
 
 /// A panel in scratch.
@@ -45,6 +45,7 @@ impl<'a> Panel<'a> {
     }
 
     /// What outputs `x` to `x + count` of row `y` read: their patches.
+    #[inline(never)]
     pub(super) fn fill(&mut self, y: usize, x: usize, count: usize) -> &[u8] {
         let (input, window, inputs) = (&self.op.input, &self.op.window, self.op.input.shape.channels);
         let all = count.saturating_sub(1) * window.stride[1] + window.kernel[1];
@@ -54,90 +55,120 @@ impl<'a> Panel<'a> {
         let zero = input.zero_point as u8;
         if self.known != [first, last, all] {
             self.known = [first, last, all];
-            self.memory.get_mut(..all * self.column).unwrap_or_default().fill(zero);
+            for side in [0..first, last..all] {
+                let side = side.start * self.column..side.end * self.column;
+                self.memory.get_mut(side).unwrap_or_default().fill(zero);
+            }
         }
-        let pixel = input.dtype.row_bytes(inputs);
-        let skip = (start + first).saturating_sub(before) * pixel;
+        let pixels = Pixels {
+            count: last - first,
+            bytes: input.dtype.row_bytes(inputs),
+            channels: inputs,
+            dtype: input.dtype,
+            column: self.column,
+        };
+        let (row_bytes, height) = (input.row_bytes(), input.shape.height);
+        let skip = (start + first).saturating_sub(before) * pixels.bytes;
+        let columns = self.memory.get_mut(first * self.column..last * self.column).unwrap_or_default();
         for tap in 0..window.kernel[0] {
-            let at = first * self.column + tap * inputs;
-            let end = last * self.column;
-            let to = self.memory.get_mut(at..end).unwrap_or_default();
-            match window.source(0, y, tap, input.shape.height) {
+            let to = columns.get_mut(tap * inputs..).unwrap_or_default();
+            match window.source(0, y, tap, height) {
                 Some(row) => {
-                    let row = input.row(row).get(skip..skip + (last - first) * pixel).unwrap_or_default();
-                    copy(input, row, self.offsets.as_ref(), to, self.column);
+                    let row = input.ring.line(row) * row_bytes;
+                    let from = input.data.get(row + skip..).unwrap_or_default();
+                    pixels.copy(from, self.offsets.as_ref(), to);
                 }
-                None => to.chunks_mut(self.column.max(1)).for_each(|to| {
+                None => {
                     to.get_mut(..inputs).unwrap_or_default().fill(zero);
-                }),
+                    pixels.repeat(to);
+                }
             }
         }
         self.memory
     }
 }
 
-/// Copies pixels of so many channels, widened, each `column` bytes behind the one before.
-fn copy(input: &TensorRef<'_>, from: &[u8], offsets: Option<&[u8; VECTOR]>, to: &mut [u8], column: usize) {
-    let channels = input.shape.channels;
-    let pixel = input.dtype.row_bytes(channels);
-    let mut pixels = from.len().checked_div(pixel).unwrap_or(0);
-    let mut done = 0;
-    if to.len() < pixels.saturating_sub(1) * column + channels {
-        pixels = 0;
-    }
-    if channels.is_multiple_of(VECTOR) && pixels > 0 {
-        done = pixels;
-        let copy = Copy { pixels, vectors: channels / VECTOR, gap: column - channels };
-        copy.whole(from, to, input.dtype);
-    } else if let Some(offsets) = offsets.filter(|_| from.len() >= VECTOR) {
-        // Several pixels of a vector at once; what follows them in it is the next pixel's.
-        let each = VECTOR.checked_div(channels).unwrap_or(0);
-        let times = (from.len() - VECTOR).checked_div(each * channels).map_or(0, |more| more + 1);
-        if times > 0 && (times - 1) * each * column + usize::from(offsets[VECTOR - 1]) < to.len() {
-            scatter(from, to, offsets, times, [each * channels, each * column]);
-            done = times * each;
-        }
-    }
-    for i in done.min(pixels)..pixels {
-        let from = from.get(i * pixel..(i + 1) * pixel).unwrap_or_default();
-        let to = to.get_mut(i * column..i * column + channels).unwrap_or_default();
-        for (channel, to) in to.iter_mut().enumerate() {
-            *to = input.dtype.get(from, channel) as u8;
-        }
-    }
+/// Pixels that lie side by side in a row and `column` bytes apart in a panel.
+struct Pixels {
+    count: usize,
+    /// Of a stored pixel.
+    bytes: usize,
+    channels: usize,
+    dtype: DType,
+    column: usize,
 }
 
-/// Pixels of whole vectors, one or more of each.
-struct Copy {
-    pixels: usize,
-    vectors: usize,
-    /// From the end of a pixel to the next.
-    gap: usize,
-}
-
-impl Copy {
-    #[cfg(target_arch = "arm")]
-    fn whole(&self, from: &[u8], to: &mut [u8], dtype: DType) {
-        let (from, to) = (from.as_ptr(), to.as_mut_ptr());
-        let &Self { pixels, vectors, gap } = self;
-        // SAFETY: `copy` has checked that both have all pixels, and there is at least one vector.
-        unsafe {
-            match dtype {
-                DType::I8 => arm::bytes(from, to, pixels, vectors, gap),
-                DType::U4 => arm::unsigned(from, to, pixels, vectors, gap),
-                DType::S4 => arm::signed(from, to, pixels, vectors, gap),
+impl Pixels {
+    /// Copies pixels, widened; nothing where a slice is too short.
+    fn copy(&self, from: &[u8], offsets: Option<&[u8; VECTOR]>, to: &mut [u8]) {
+        let &Self { count, bytes, channels, dtype, column } = self;
+        let Some(from) = from.get(..count * bytes) else { return };
+        if !self.fit(to) {
+            return;
+        }
+        let mut done = 0;
+        if channels.is_multiple_of(VECTOR) {
+            return self.whole(from, to);
+        }
+        if let Some(offsets) = offsets.filter(|_| from.len() >= VECTOR) {
+            // Several pixels of a vector at once; what follows them in it is the next pixel's.
+            let each = VECTOR.checked_div(channels).unwrap_or(0);
+            let times = (from.len() - VECTOR).checked_div(each * channels).map_or(0, |more| more + 1);
+            if times > 0 && (times - 1) * each * column + usize::from(offsets[VECTOR - 1]) < to.len() {
+                scatter(from, to, offsets, times, [each * channels, each * column]);
+                done = times * each;
             }
         }
-    }
-
-    #[cfg(not(target_arch = "arm"))]
-    fn whole(&self, from: &[u8], to: &mut [u8], dtype: DType) {
-        let channels = VECTOR * self.vectors;
-        let pixels = from.chunks_exact(dtype.row_bytes(channels)).zip(to.chunks_mut(channels + self.gap));
-        for (from, to) in pixels.take(self.pixels) {
-            for (channel, to) in to.iter_mut().take(channels).enumerate() {
+        for i in done..count {
+            let from = from.get(i * bytes..(i + 1) * bytes).unwrap_or_default();
+            let to = to.get_mut(i * column..i * column + channels).unwrap_or_default();
+            for (channel, to) in to.iter_mut().enumerate() {
                 *to = dtype.get(from, channel) as u8;
             }
+        }
+    }
+
+    /// Whether there is one, and room for all.
+    fn fit(&self, to: &[u8]) -> bool {
+        self.count > 0 && self.channels > 0 && (self.count - 1) * self.column + self.channels <= to.len()
+    }
+
+    /// Copies pixels of whole vectors, that fit.
+    fn whole(&self, from: &[u8], to: &mut [u8]) {
+        #[cfg(target_arch = "arm")]
+        {
+            let (from, to) = (from.as_ptr(), to.as_mut_ptr());
+            let (vectors, gap) = (self.channels / VECTOR, self.column - self.channels);
+            // SAFETY: `copy` has checked that both have all pixels, and there is at least one vector.
+            unsafe {
+                match self.dtype {
+                    DType::I8 => arm::bytes(from, to, self.count, vectors, gap),
+                    DType::U4 => arm::unsigned(from, to, self.count, vectors, gap),
+                    DType::S4 => arm::signed(from, to, self.count, vectors, gap),
+                }
+            }
+        }
+        #[cfg(not(target_arch = "arm"))]
+        for (from, to) in from.chunks_exact(self.bytes).zip(to.chunks_mut(self.column)) {
+            for (channel, to) in to.iter_mut().take(self.channels).enumerate() {
+                *to = self.dtype.get(from, channel) as u8;
+            }
+        }
+    }
+
+    /// The first pixel becomes the others.
+    fn repeat(&self, to: &mut [u8]) {
+        if self.count < 2 || !self.fit(to) {
+            return;
+        }
+        #[cfg(target_arch = "arm")]
+        {
+            // SAFETY: all pixels fit, at least two of at least one byte.
+            unsafe { arm::repeat(to.as_mut_ptr(), self.count - 1, self.channels, self.column) }
+        }
+        #[cfg(not(target_arch = "arm"))]
+        for at in (1..self.count).map(|i| i * self.column) {
+            to.copy_within(..self.channels, at);
         }
     }
 }
@@ -179,26 +210,49 @@ mod arm {
             ".cpu cortex-m55",
             "push {{r4, lr}}
             ldr r12, [sp, #8]
-            dls lr, r2
             cmp r3, #1
             beq 3f
             1:
-            mov r4, r3
+            dls lr, r3
             2:
             vldrb.u8 q0, [r0], #16
-            subs r4, r4, #1
             vstrb.8 q0, [r1], #16
-            bne 2b
+            le lr, 2b
             add r1, r1, r12
-            le lr, 1b
+            subs r2, r2, #1
+            bne 1b
             pop {{r4, pc}}
             3:
+            dls lr, r2
             add r12, r12, #16
             4:
             vldrb.u8 q0, [r0], #16
             vstrb.8 q0, [r1]
             add r1, r1, r12
             le lr, 4b
+            pop {{r4, pc}}",
+        )
+    }
+
+    /// # Safety
+    ///
+    /// `others` runs of `count` bytes, neither 0, lie in `to` behind the first, `step` bytes apart.
+    #[unsafe(naked)]
+    pub(super) unsafe extern "C" fn repeat(to: *mut u8, others: usize, count: usize, step: usize) {
+        naked_asm!(
+            ".cpu cortex-m55",
+            "push {{r4, lr}}
+            1:
+            mov r4, r0
+            add r0, r0, r3
+            mov r12, r0
+            dlstp.8 lr, r2
+            2:
+            vldrb.u8 q0, [r4], #16
+            vstrb.8 q0, [r12], #16
+            letp lr, 2b
+            subs r1, r1, #1
+            bne 1b
             pop {{r4, pc}}",
         )
     }
@@ -274,17 +328,14 @@ mod arm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::Ring;
-    use crate::shape::Shape;
 
     #[test]
     fn pixels_of_three_channels_lie_in_columns() {
         let values: [u8; 24] = core::array::from_fn(|i| i as u8);
-        let shape = Shape::new(1, 8, 3);
-        let input = TensorRef { data: &values, ring: Ring::whole(1), shape, dtype: DType::I8, zero_point: 0 };
+        let pixels = Pixels { count: 8, bytes: 3, channels: 3, dtype: DType::I8, column: 9 };
         let mut to = [99; 8 * 9];
         let offsets = [0, 1, 2, 9, 10, 11, 18, 19, 20, 27, 28, 29, 36, 37, 38, 45];
-        copy(&input, &values, Some(&offsets), &mut to, 9);
+        pixels.copy(&values, Some(&offsets), &mut to);
         for (i, column) in to.as_chunks::<9>().0.iter().enumerate() {
             let from = 3 * i as u8;
             assert_eq!(*column, [from, from + 1, from + 2, 99, 99, 99, 99, 99, 99]);

@@ -47,6 +47,7 @@ impl<'a> Store<'a> {
     }
 
     /// Stores values; each pixel's lie `pixel` bytes behind those of the one before.
+    #[inline(never)]
     pub(super) fn put(&self, values: &[u8], pixel: usize, place: Place, out: &mut TensorMut<'_>) {
         let Place { y, x, pixels, first, channels } = place;
         let whole = channels == self.channels && channels == pixel;
@@ -81,6 +82,7 @@ impl<'a> Store<'a> {
 }
 
 /// Stores the sums of values and the other addends, as many as there are values, where a type has 4 bits.
+#[inline(never)]
 fn add_to(sum: &Sum, values: &[u8], other: Option<&[u8]>, from: DType, to: &mut [u8], dtype: DType) {
     for (piece, values) in values.chunks(PIECE).enumerate() {
         let at = |dtype: DType| piece * dtype.row_bytes(PIECE);

@@ -1,5 +1,5 @@
 //! The residual add, four values at a time: each addend is shifted up so that its rescale ends at bit
-//! 32, where VRMULH rounds; VMULH and VRSHL rescale the sum.
+//! 32, where VRMULH rounds; VQDMULH and VRSHL rescale the sum.
 #![allow(unsafe_code)]
 
 use crate::kernels::args::Addend;
@@ -20,12 +20,12 @@ pub(super) struct Sum {
     factor: i32,
     base: i32,
     multiplier: i32,
-    /// The second addend plus this, shifted up by that.
+    /// The same of the second.
+    other_factor: i32,
     other_base: i32,
-    other_up: i32,
     other_multiplier: i32,
     out_multiplier: i32,
-    /// 32 less the sum's shift.
+    /// 31 less the sum's shift: VQDMULH doubles.
     out_shift: i32,
     zero_point: i32,
     min: i32,
@@ -37,8 +37,10 @@ impl Side {
         Self { zero_point: addend.zero_point, rescale: addend.rescale }
     }
 
-    fn up(self) -> Option<u32> {
-        32u32.checked_sub(self.rescale.shift.into())
+    /// What shifts it up, and the zero point's share.
+    fn up(self) -> Option<[i32; 2]> {
+        let factor = 1 << 32u32.checked_sub(self.rescale.shift.into())?;
+        Some([factor, self.zero_point.wrapping_neg().wrapping_mul(factor)])
     }
 }
 
@@ -46,16 +48,16 @@ impl Sum {
     /// `None` where a rescale does not suit.
     pub(super) fn new(a: Side, b: Side, out: Rescale, zero_point: i32, [min, max]: [i8; 2]) -> Option<Self> {
         (33..=62).contains(&out.shift).then_some(())?;
-        let up = a.up()?;
+        let ([factor, base], [other_factor, other_base]) = (a.up()?, b.up()?);
         Some(Self {
-            factor: 1 << up,
-            base: a.zero_point.wrapping_neg() << up,
+            factor,
+            base,
             multiplier: a.rescale.multiplier,
-            other_base: -b.zero_point,
-            other_up: b.up()? as i32,
+            other_factor,
+            other_base,
             other_multiplier: b.rescale.multiplier,
             out_multiplier: out.multiplier,
-            out_shift: 32 - i32::from(out.shift),
+            out_shift: 31 - i32::from(out.shift),
             zero_point,
             min: min.into(),
             max: max.into(),
@@ -105,9 +107,9 @@ impl Sum {
     fn value(&self, a: i8, b: i8) -> u8 {
         let round = |value: i32, by: i32| ((i64::from(value) * i64::from(by) + (1 << 31)) >> 32) as i32;
         let a = i32::from(a).wrapping_mul(self.factor).wrapping_add(self.base);
-        let b = (i32::from(b) + self.other_base) << self.other_up;
+        let b = i32::from(b).wrapping_mul(self.other_factor).wrapping_add(self.other_base);
         let sum = round(a, self.multiplier).wrapping_add(round(b, self.other_multiplier));
-        let high = (i64::from(sum) * i64::from(self.out_multiplier)) >> 32;
+        let high = (i64::from(sum) * i64::from(self.out_multiplier)) >> 31;
         let value = ((high + (1 << (-self.out_shift - 1))) >> -self.out_shift) as i32 + self.zero_point;
         value.max(self.min).min(self.max) as u8
     }
@@ -142,11 +144,10 @@ mod arm {
             vdup.32 q3, r6
             mov r11, r5
             ldm r12!, {{r4-r6}}
-            vdup.32 q4, r6
-            mov r8, r4
-            mov r7, r5
-            ldm r12!, {{r4, r9, r10}}
             vdup.32 q5, r4
+            vdup.32 q4, r6
+            mov r8, r5
+            ldm r12!, {{r7, r9, r10}}
             ldm r12, {{r4, r5}}
             vdup.32 q6, r4
             vdup.32 q7, r5
@@ -159,12 +160,11 @@ mod arm {
             vldrb.s32 q0, [r4], #4
             vldrb.s32 q1, [r5], #4
             vmlas.i32 q0, q2, r11
-            vadd.i32 q1, q1, r8
+            vmlas.i32 q1, q5, r8
             vrmulh.s32 q0, q0, q3
-            vshl.s32 q1, r7
             vrmulh.s32 q1, q1, q4
             vadd.i32 q0, q0, q1
-            vmulh.s32 q0, q0, q5
+            vqdmulh.s32 q0, q0, r7
             vrshl.s32 q0, r9
             vadd.i32 q0, q0, r10
             vmax.s32 q0, q0, q6
