@@ -4,6 +4,7 @@
 
 use fourbit::kernels::LinearSpec;
 use fourbit::kernels::mve::scratch::{GROUP, VECTOR, blocks, vectors};
+use fourbit::layout::WeightBits;
 use fourbit::shape::DType;
 
 use super::armv7em;
@@ -31,7 +32,7 @@ fn direct(scratch: usize, spec: &LinearSpec, calls: u64) -> Option<u64> {
     let parts = (height * groups.div_ceil(blocks.groups)) as u64;
     let (vectors, pairs) = (vectors(filter) as u64, width.div_ceil(2) as u64);
     let rest = vectors.saturating_sub(1);
-    let group = 14 * vectors + 2 * (rest / 4 + rest % 4) + 36;
+    let group = 14 * vectors + 2 * rest.div_ceil(4).max(1) + 30;
     let products = pairs * ((height * groups) as u64 * group + parts * 18);
     let across = (width * spec.window.stride[1]) as u64;
     let rows_read = spec.window.kernel[0] as u64;
@@ -49,7 +50,7 @@ fn pixel(spec: &LinearSpec) -> u64 {
     let vectors = (inputs / VECTOR) as u64;
     match spec.input.1 {
         DType::I8 if inputs == VECTOR => 4,
-        DType::I8 if inputs.is_multiple_of(VECTOR) => 3 + 4 * vectors,
+        DType::I8 if inputs.is_multiple_of(VECTOR) => 4 + 3 * vectors,
         DType::I8 if inputs < VECTOR => 5 / (VECTOR / inputs.max(1)) as u64 + 1,
         DType::U4 | DType::S4 if inputs.is_multiple_of(VECTOR) => 4 + 6 * vectors,
         _ => 20 * inputs as u64,
@@ -62,5 +63,7 @@ fn weights(spec: &LinearSpec) -> u64 {
     let vectors = (inputs / VECTOR) as u64;
     let whole = inputs.is_multiple_of(VECTOR) || taps == 1;
     let left = if whole { inputs % VECTOR } else { inputs } as u64;
-    100 + if whole { taps * (8 + 7 * vectors) } else { 0 } + 18 * taps * left
+    let vector = if spec.bits == WeightBits::Eight { 4 } else { 7 };
+    let rest = if left > 0 { taps * (38 + 22 * left) } else { 0 };
+    120 + if whole { taps * (6 + vector * vectors) } else { 0 } + rest
 }
