@@ -5,7 +5,7 @@ mod common;
 
 use common::Unpacking;
 use common::plain::{Bug, Plain};
-use fourbit::kernels::{Armv7em, Kernels, Mve, Portable, needs};
+use fourbit::kernels::{Armv7em, Kernels, Mve, Portable, Vectors, needs};
 use fourbit_tests::{Kind, Mismatch, cases};
 
 const SEEDS: u64 = 1500;
@@ -45,7 +45,9 @@ fn assert_equal<K: Kernels>(kernels: &mut K) {
 
 #[test]
 fn host_equals_reference() {
-    assert_equal(&mut Unpacking::default());
+    for vectors in Vectors::ALL.into_iter().filter(|&vectors| vectors <= Vectors::best()) {
+        assert_equal(&mut Unpacking::new(vectors));
+    }
 }
 
 #[test]

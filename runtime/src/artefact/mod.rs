@@ -157,13 +157,6 @@ impl<'a> Artefact<'a> {
         Plan::new(self.section(kind::PLAN, family as u16)?, self.tensor_count(), self.op_count())
     }
 
-    /// Where the filter of a linear operation ends in the weights section.
-    #[cfg(feature = "host")]
-    pub(crate) fn filter_end(&self, index: usize) -> Option<usize> {
-        let filter = self.filter_of(&self.op(index)?)?;
-        Some(filter.offset + filter.data.len())
-    }
-
     /// The filter that an operation reads; `None` for one without.
     pub fn filter_of(&self, record: &OpRecord) -> Option<Filter<'a>> {
         self.filter(record.op.linear()?, self.filter_shape(record)?)

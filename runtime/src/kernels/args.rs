@@ -305,6 +305,9 @@ impl Epilogue<'_> {
 }
 
 impl Window {
+    /// One tap at every position.
+    pub const ONE: Self = Self { kernel: [1; 2], stride: [1; 2], padding: [0; 4] };
+
     /// Positions of the kernel; `None` for more than there can be.
     pub fn taps(&self) -> Option<usize> {
         self.kernel[0].checked_mul(self.kernel[1])

@@ -10,7 +10,7 @@ impl<'a> MatMul<'a> {
         let Self { input, dtype, zero_point, rows, filter, epilogue, kernel } = *self;
         let (shape, ring) = (Shape::new(1, rows, filter.shape.inputs), Ring::whole(1));
         let input = TensorRef { data: input, ring, shape, dtype, zero_point };
-        let window = Window { kernel: [1; 2], stride: [1; 2], padding: [0; 4] };
+        let window = Window::ONE;
         Conv2d { input, filter, epilogue, window, kernel }
     }
 

@@ -24,7 +24,7 @@ pub use args::{Add, Addend, Conv2d, ConvAdd, Epilogue, Filter, MatMul, Pool, Ten
 pub use armv7em::Armv7em;
 pub use choice::{Kernel, LinearSpec};
 #[cfg(feature = "host")]
-pub use host::Host;
+pub use host::{Host, Vectors};
 #[cfg(feature = "mve")]
 pub use mve::Mve;
 pub use portable::Portable;

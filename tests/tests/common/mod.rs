@@ -4,23 +4,30 @@ pub(crate) mod plain;
 
 use std::ops::Range;
 
-use fourbit::kernels::{Add, Conv2d, ConvAdd, Family, Filter, Host, Kernels, MatMul, Pool, TensorMut};
+use fourbit::kernels::{
+    Add, Conv2d, ConvAdd, Family, Filter, Host, Kernels, MatMul, Pool, TensorMut, Vectors, Window,
+};
+use fourbit::shape::Shape;
 
 /// The simulator's kernels for single operations: unpacks the filter before each.
-#[derive(Default)]
 pub(crate) struct Unpacking {
+    vectors: Vectors,
     weights: Vec<i16>,
     patch: Vec<i16>,
 }
 
 impl Unpacking {
-    /// Kernels for a filter and patches of so many values.
-    fn host(&mut self, filter: &Filter<'_>, columns: usize) -> Host<'_> {
+    pub(crate) fn new(vectors: Vectors) -> Self {
+        Self { vectors, weights: Vec::new(), patch: Vec::new() }
+    }
+
+    /// Kernels for a filter, a window and an input.
+    fn host(&mut self, filter: &Filter<'_>, window: &Window, input: Shape) -> Host<'_> {
         self.weights.clear();
         self.weights.resize(2 * filter.offset + Host::unpacked_len(filter.data.len()), 0);
-        Host::unpack_filter(filter.data, filter.bits, &mut self.weights[2 * filter.offset..]);
-        self.patch.resize(2 * columns, 0);
-        Host::new(&self.weights, &mut self.patch)
+        Host::unpack_filter(filter, window.kernel[1], self.vectors, &mut self.weights[2 * filter.offset..]);
+        self.patch.resize(Host::patch_of(window, input), 0);
+        Host::new(self.vectors, &self.weights, &mut self.patch)
     }
 }
 
@@ -29,7 +36,7 @@ impl Kernels for Unpacking {
     const NEEDS: u32 = fourbit::kernels::needs::ALL;
 
     fn conv2d(&mut self, op: &Conv2d<'_>, rows: Range<usize>, scratch: &mut [u8], out: &mut TensorMut<'_>) {
-        self.host(&op.filter, op.filter.shape.taps * op.input.shape.channels).conv2d(op, rows, scratch, out);
+        self.host(&op.filter, &op.window, op.input.shape).conv2d(op, rows, scratch, out);
     }
 
     fn conv2d_add(
@@ -40,8 +47,7 @@ impl Kernels for Unpacking {
         scratch: &mut [u8],
         out: &mut TensorMut<'_>,
     ) {
-        self.host(&op.filter, op.filter.shape.taps * op.input.shape.channels)
-            .conv2d_add(op, add, rows, scratch, out);
+        self.host(&op.filter, &op.window, op.input.shape).conv2d_add(op, add, rows, scratch, out);
     }
 
     fn depthwise_conv2d(
@@ -51,23 +57,22 @@ impl Kernels for Unpacking {
         scratch: &mut [u8],
         out: &mut TensorMut<'_>,
     ) {
-        self.host(&op.filter, op.filter.shape.taps * op.input.shape.channels)
-            .depthwise_conv2d(op, rows, scratch, out);
+        self.host(&op.filter, &op.window, op.input.shape).depthwise_conv2d(op, rows, scratch, out);
     }
 
     fn matmul(&mut self, op: &MatMul<'_>, scratch: &mut [u8], out: &mut TensorMut<'_>) {
-        self.host(&op.filter, op.filter.shape.inputs).matmul(op, scratch, out);
+        self.host(&op.filter, &Window::ONE, op.as_conv2d().input.shape).matmul(op, scratch, out);
     }
 
     fn add(&mut self, op: &Add<'_>, rows: Range<usize>, out: &mut TensorMut<'_>) {
-        Host::new(&[], &mut []).add(op, rows, out);
+        Host::new(self.vectors, &[], &mut []).add(op, rows, out);
     }
 
     fn avg_pool2d(&mut self, op: &Pool<'_>, rows: Range<usize>, out: &mut TensorMut<'_>) {
-        Host::new(&[], &mut []).avg_pool2d(op, rows, out);
+        Host::new(self.vectors, &[], &mut []).avg_pool2d(op, rows, out);
     }
 
     fn max_pool2d(&mut self, op: &Pool<'_>, rows: Range<usize>, out: &mut TensorMut<'_>) {
-        Host::new(&[], &mut []).max_pool2d(op, rows, out);
+        Host::new(self.vectors, &[], &mut []).max_pool2d(op, rows, out);
     }
 }

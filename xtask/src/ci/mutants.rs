@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, ensure};
+use fourbit::kernels::Vectors;
 use indicatif::ProgressBar;
 use rayon::prelude::*;
 use serde::Deserialize;
@@ -49,6 +50,9 @@ struct Mutant {
     was: String,
     /// Stands there instead.
     now: String,
+    /// Whether this machine needs [`Vectors::Avx512`] to run what is wrong; without it the mutant is skipped.
+    #[serde(default)]
+    avx512: bool,
 }
 
 pub(super) fn job(_: &Context) -> anyhow::Result<Tally> {
@@ -59,6 +63,10 @@ pub(super) fn job(_: &Context) -> anyhow::Result<Tally> {
     let results = (0..COPIES).into_par_iter().map(|index| {
         let copy = Copy::new(&folder.join(index.to_string()))?;
         let own = mutants.iter().skip(index).step_by(COPIES).map(|mutant| {
+            if mutant.avx512 && Vectors::best() < Vectors::Avx512 {
+                bar.inc(1);
+                return Tally { skipped: 1, ..Tally::default() };
+            }
             let result = copy.finds(mutant);
             let found = if result.is_ok() { "found" } else { "NOT FOUND" };
             bar.inc(1);

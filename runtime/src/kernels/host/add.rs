@@ -1,13 +1,15 @@
-//! Residual add by tables: the rescale of every value that a side can have, computed once.
+//! Residual add by tables, the rescale of every value that a side can have computed once; or sixteen values at
+//! a time where the processor has AVX-512.
 
 use core::ops::Range;
 
+use super::Vectors;
 use crate::kernels::args::{Add, Addend, TensorMut};
 use crate::kernels::{Kernels, Reference};
 
 /// Elementwise where all values fill their bytes and an addend in the output has its bits; otherwise
 /// the reference does it.
-pub(super) fn add(op: &Add<'_>, rows: Range<usize>, out: &mut TensorMut<'_>) {
+pub(super) fn add(op: &Add<'_>, vectors: Vectors, rows: Range<usize>, out: &mut TensorMut<'_>) {
     let bits = out.dtype.bits();
     let sides = [op.a, op.b].map(|side| side.dtype.bits());
     let same = sides == [bits; 2];
@@ -15,6 +17,10 @@ pub(super) fn add(op: &Add<'_>, rows: Range<usize>, out: &mut TensorMut<'_>) {
     let apart = op.a.data.is_some() && op.b.data.is_some();
     if !whole || !(same || apart) {
         return Reference.add(op, rows, out);
+    }
+    #[cfg(target_arch = "x86_64")]
+    if same && bits == 8 && vectors == Vectors::Avx512 {
+        return rows.for_each(|y| sixteen::row(op, y, out));
     }
     let (a, b) = (table(&op.a), table(&op.b));
     let (min, max) = (i32::from(op.min), i32::from(op.max));
@@ -79,5 +85,81 @@ fn mixed(op: &Add<'_>, row: usize, out: &mut TensorMut<'_>, sum: impl Fn(u8, u8)
     let bits = out.dtype.bits();
     for (i, y) in out.row(row).iter_mut().enumerate() {
         *y = if bits == 8 { at(i) } else { at(2 * i) & 0x0F | at(2 * i + 1) << 4 };
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod sixteen {
+    use std::arch::x86_64::{
+        __m128i, __m512i, _mm_loadu_si128, _mm_storeu_si128, _mm512_add_epi32, _mm512_add_epi64,
+        _mm512_cvtepi8_epi32, _mm512_cvtepi32_epi8, _mm512_cvtepi64_epi32, _mm512_max_epi32,
+        _mm512_min_epi32, _mm512_mul_epi32, _mm512_set1_epi32, _mm512_set1_epi64, _mm512_srav_epi64,
+        _mm512_sub_epi32,
+    };
+
+    use super::super::bytes::{join, wide};
+    use super::{Add, Addend, TensorMut};
+    use crate::requant::Rescale;
+
+    /// Values of a vector.
+    const LANES: usize = 16;
+
+    /// A row of int8 values. Only for [`Vectors::Avx512`](super::Vectors), which the processor
+    /// has.
+    pub(super) fn row(op: &Add<'_>, y: usize, out: &mut TensorMut<'_>) {
+        // SAFETY: the caller has found the instructions.
+        unsafe { values(op, y, out) }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    fn values(op: &Add<'_>, y: usize, out: &mut TensorMut<'_>) {
+        let (a, b) = (op.a.row(out.shape, y), op.b.row(out.shape, y));
+        let (apart, zero_point) = ([op.a.data.is_some(), op.b.data.is_some()], out.zero_point);
+        for (at, to) in out.row(y).chunks_mut(LANES).enumerate() {
+            let mut sides = [[0; LANES]; 2];
+            for ((side, from), apart) in sides.iter_mut().zip([a, b]).zip(apart) {
+                let from = if apart { from.get(at * LANES..).unwrap_or_default() } else { &*to };
+                let count = to.len().min(from.len());
+                side[..count].copy_from_slice(&from[..count]);
+            }
+            let sums = sums(op, zero_point, &sides);
+            to.copy_from_slice(&sums[..to.len()]);
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    fn sums(op: &Add<'_>, zero_point: i32, [a, b]: &[[u8; LANES]; 2]) -> [u8; LANES] {
+        let sum = apply(op.out, _mm512_add_epi32(side(&op.a, a), side(&op.b, b)));
+        let [least, most] = [op.min, op.max].map(|end| i32::from(end) - zero_point);
+        // Clamped before the zero point is added, which then cannot overflow.
+        let sum = _mm512_min_epi32(_mm512_max_epi32(sum, _mm512_set1_epi32(least)), _mm512_set1_epi32(most));
+        let sum: __m128i = _mm512_cvtepi32_epi8(_mm512_add_epi32(sum, _mm512_set1_epi32(zero_point)));
+        let mut bytes = [0; LANES];
+        // SAFETY: sixteen bytes are written.
+        unsafe { _mm_storeu_si128(bytes.as_mut_ptr().cast(), sum) };
+        bytes
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    fn side(addend: &Addend<'_>, values: &[u8; LANES]) -> __m512i {
+        // SAFETY: sixteen bytes are read.
+        let values = _mm512_cvtepi8_epi32(unsafe { _mm_loadu_si128(values.as_ptr().cast()) });
+        apply(addend.rescale, _mm512_sub_epi32(values, _mm512_set1_epi32(addend.zero_point)))
+    }
+
+    /// [`Rescale::apply`].
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn apply(rescale: Rescale, values: __m512i) -> __m512i {
+        let shift = i64::from(rescale.shift & 63);
+        let multiplier = _mm512_set1_epi64(rescale.multiplier.into());
+        let (round, shift) = (_mm512_set1_epi64((1i64 << shift) >> 1), _mm512_set1_epi64(shift));
+        let [low, high] = wide(values).map(|half| {
+            let product = _mm512_add_epi64(_mm512_mul_epi32(half, multiplier), round);
+            _mm512_cvtepi64_epi32(_mm512_srav_epi64(product, shift))
+        });
+        join(low, high)
     }
 }

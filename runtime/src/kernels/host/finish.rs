@@ -1,5 +1,6 @@
 //! Sums to outputs: bias, rescale, zero point and clamp, four channels at a time.
 
+use super::Vectors;
 use crate::kernels::args::Epilogue;
 use crate::requant::Rescale;
 
@@ -9,10 +10,10 @@ pub(super) const CHANNELS: usize = 4;
 /// The int8 outputs of four sums from channel `first` on; `None` where not all four have constants.
 pub(super) type Finish = fn(&Epilogue<'_>, i32, usize, [i32; CHANNELS]) -> Option<[u8; CHANNELS]>;
 
-/// The fastest on this processor.
-pub(super) fn fastest() -> Finish {
+/// That of vectors which this processor has.
+pub(super) fn of(vectors: Vectors) -> Finish {
     #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("avx2") {
+    if vectors >= Vectors::Avx2 {
         return avx2::finish;
     }
     plain
@@ -63,7 +64,7 @@ mod avx2 {
 
     use super::{CHANNELS, Constants, Epilogue};
 
-    /// Only [`super::fastest`] gives this function away.
+    /// Only [`super::of`] gives this function away.
     pub(super) fn finish(
         epilogue: &Epilogue<'_>,
         zero_point: i32,
@@ -72,7 +73,7 @@ mod avx2 {
     ) -> Option<[u8; CHANNELS]> {
         let constants = Constants::of(epilogue, first)?;
         let (min, max) = (i32::from(epilogue.min), i32::from(epilogue.max));
-        // SAFETY: `fastest` has found AVX2 on this processor, which is all that the function asks for.
+        // SAFETY: `of` gives it away where the processor has AVX2, which is all that the function asks for.
         Some(unsafe { vectors(&constants, [min, max], zero_point, sums) })
     }
 
@@ -129,7 +130,7 @@ mod tests {
             for sum in [0, 1, -1, 2, -2, 3, 1000, -1000, 123_456, -123_457, 1 << 29, -(1 << 29), i32::MAX] {
                 for first in 0..3 {
                     let sums = [sum, sum ^ 1, -(sum >> 1), sum >> 3];
-                    let (fast, slow) = (fastest(), plain);
+                    let (fast, slow) = (of(Vectors::best()), plain);
                     assert_eq!(
                         fast(&epilogue, zero_point, first, sums),
                         slow(&epilogue, zero_point, first, sums),

@@ -3,7 +3,7 @@
 use core::ops::Range;
 
 use crate::kernels::args::{Epilogue, TensorMut};
-use crate::kernels::host::finish::{self, CHANNELS, Finish};
+use crate::kernels::host::finish::{CHANNELS, Finish};
 use crate::kernels::host::patch::Source;
 use crate::kernels::host::tile::{PATCHES, ROWS, Tile};
 use crate::requant::Rescale;
@@ -52,6 +52,7 @@ pub(super) struct Depthwise<'a> {
 #[inline(always)]
 pub(super) fn run(
     kernel: &impl Kernel,
+    four: Finish,
     source: &Source<'_>,
     buffer: &mut [i16],
     rows: Range<usize>,
@@ -64,7 +65,6 @@ pub(super) fn run(
         return;
     };
     let row_bytes = dtype.row_bytes(shape.channels).max(1);
-    let four = finish::fastest();
     for y in rows {
         for (pair, bytes) in out.row(y).chunks_mut(PIXELS * row_bytes).enumerate() {
             bytes.fill(0);

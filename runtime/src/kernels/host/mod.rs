@@ -2,26 +2,34 @@
 //!
 //! Same bits as the reference. Several sessions, one per thread, share the unpacked weights and
 //! have a patch buffer each; the caller owns both. On x86-64 the same loops are compiled a second
-//! time for AVX2 and chosen at run time.
+//! time for AVX2, and processors with AVX-512 VNNI multiply bytes; both are chosen at run time.
 #![allow(unsafe_code)]
 
 mod add;
+#[cfg(target_arch = "x86_64")]
+mod bytes;
 mod finish;
 mod linear;
 mod patch;
 mod tile;
+mod vectors;
 
 use core::ops::Range;
 
-use super::{Add, Conv2d, ConvAdd, Family, Filter, Kernels, MatMul, Pool, Reference, TensorMut, needs};
+use super::{
+    Add, Conv2d, ConvAdd, Family, Filter, Kernels, MatMul, Pool, Reference, TensorMut, Window, needs,
+};
 use crate::artefact::{Artefact, Op};
 use crate::layout::{Layout, WeightBits};
+use crate::shape::Shape;
 use linear::{Dense, Depthwise};
 use patch::Source;
+pub use vectors::Vectors;
 
 /// The host's kernels over memory that the caller gave.
 #[derive(Debug)]
 pub struct Host<'m> {
+    vectors: Vectors,
     weights: &'m [i16],
     patch: &'m mut [i16],
 }
@@ -40,35 +48,48 @@ impl<'m> Host<'m> {
     /// Values of the patch buffer that each session needs.
     pub fn patch_len(artefact: &Artefact<'_>) -> usize {
         let ops = (0..artefact.op_count()).filter_map(|i| artefact.op(i));
-        let columns = ops.map(|record| {
-            let input = artefact.tensor(record.input).map(|t| t.shape);
-            let (channels, elements) = input.map_or((0, 0), |s| (s.channels, s.elements()));
+        let lens = ops.map(|record| {
+            let input = artefact.tensor(record.input).map_or(Shape::new(0, 0, 0), |tensor| tensor.shape);
             match record.op {
-                Op::Conv2d(w, _) | Op::DepthwiseConv2d(w, _) => w.kernel[0] * w.kernel[1] * channels,
-                Op::MatMul(_) => elements,
+                Op::Conv2d(window, _) | Op::DepthwiseConv2d(window, _) => Self::patch_of(&window, input),
+                Op::MatMul(_) => Self::patch_of(&Window::ONE, Shape::new(1, 1, input.elements())),
                 Op::Add(_) | Op::AvgPool2d(_) | Op::MaxPool2d(_) => 0,
             }
         });
-        linear::PIXELS * columns.max().unwrap_or(0)
+        lens.max().unwrap_or(0)
     }
 
-    /// Unpacks every filter of an artefact into `memory`, to be shared by sessions.
-    pub fn unpack(artefact: &Artefact<'_>, memory: &mut [i16]) {
+    /// Values of the patch buffer for an operation with this window and input.
+    pub fn patch_of(window: &Window, input: Shape) -> usize {
+        let gathered = linear::PIXELS * window.kernel[0] * window.kernel[1] * input.channels;
+        #[cfg(target_arch = "x86_64")]
+        let gathered = gathered.max(bytes::buffer_bytes(window, input).div_ceil(2));
+        gathered
+    }
+
+    /// Unpacks every filter of an artefact into `memory`, to be shared by sessions with the same vectors.
+    pub fn unpack(artefact: &Artefact<'_>, vectors: Vectors, memory: &mut [i16]) {
         for index in 0..artefact.op_count() {
-            if let Some(Op::Conv2d(_, linear) | Op::DepthwiseConv2d(_, linear) | Op::MatMul(linear)) =
-                artefact.op(index).map(|record| record.op)
-            {
-                let offset = linear.weights as usize;
-                let end = artefact.filter_end(index).unwrap_or(offset);
-                let packed = artefact.weights().get(offset..end).unwrap_or(&[]);
-                Self::unpack_filter(packed, linear.bits, memory.get_mut(2 * offset..).unwrap_or(&mut []));
+            let Some(record) = artefact.op(index) else { continue };
+            let across = match record.op {
+                Op::Conv2d(window, _) | Op::DepthwiseConv2d(window, _) => window.kernel[1],
+                _ => 1,
+            };
+            if let Some(filter) = artefact.filter_of(&record) {
+                let memory = memory.get_mut(2 * filter.offset..).unwrap_or(&mut []);
+                Self::unpack_filter(&filter, across, vectors, memory);
             }
         }
     }
 
-    /// Unpacks one filter's bytes to the start of `memory`.
-    pub fn unpack_filter(packed: &[u8], bits: WeightBits, memory: &mut [i16]) {
-        match bits {
+    /// Unpacks a filter with so many taps in a row to the start of `memory`.
+    pub fn unpack_filter(filter: &Filter<'_>, across: usize, vectors: Vectors, memory: &mut [i16]) {
+        let packed = filter.data;
+        #[cfg(target_arch = "x86_64")]
+        if let Some(form) = bytes::Form::of(filter, across, present(vectors)) {
+            return bytes::pack(form, filter, memory);
+        }
+        match filter.bits {
             WeightBits::Eight => {
                 for (to, &byte) in memory.iter_mut().zip(packed) {
                     *to = i16::from(byte as i8);
@@ -82,9 +103,9 @@ impl<'m> Host<'m> {
         }
     }
 
-    /// Kernels over unpacked weights and a patch buffer of the lengths above.
-    pub fn new(weights: &'m [i16], patch: &'m mut [i16]) -> Self {
-        Self { weights, patch }
+    /// Kernels over weights that were unpacked for these vectors and a patch buffer, of the lengths above.
+    pub fn new(vectors: Vectors, weights: &'m [i16], patch: &'m mut [i16]) -> Self {
+        Self { vectors: present(vectors), weights, patch }
     }
 
     /// A filter's rows, unpacked, and the distance between them.
@@ -107,10 +128,18 @@ impl Kernels for Host<'_> {
         if op.filter.layout != Layout::OutputMajor {
             return Reference.conv2d(op, rows, scratch, out);
         }
+        #[cfg(target_arch = "x86_64")]
+        if let Some(form) = bytes::Form::of(&op.filter, op.window.kernel[1], self.vectors) {
+            let weights = self.weights.get(2 * op.filter.offset..).unwrap_or(&[]);
+            if !bytes::conv2d(form, op, weights, self.patch, rows.clone(), out) {
+                Reference.conv2d(op, rows, scratch, out);
+            }
+            return;
+        }
         let (weights, stride) = self.rows(&op.filter);
         let columns = op.filter.shape.taps * op.filter.shape.inputs;
-        let dense = Dense { weights, stride, columns, epilogue: op.epilogue, tile: tile::fastest() };
-        dispatch(&dense, &Source::Window(*op), self.patch, rows, out);
+        let dense = Dense { weights, stride, columns, epilogue: op.epilogue, tile: tile::of(self.vectors) };
+        dispatch(self.vectors, &dense, &Source::Window(*op), self.patch, rows, out);
     }
 
     /// The host has memory for every tensor: its plans keep the two apart.
@@ -137,21 +166,25 @@ impl Kernels for Host<'_> {
         }
         let (weights, stride) = self.rows(&op.filter);
         let depthwise = Depthwise { weights, stride, taps: op.filter.shape.taps, epilogue: op.epilogue };
-        dispatch(&depthwise, &Source::Window(*op), self.patch, rows, out);
+        dispatch(self.vectors, &depthwise, &Source::Window(*op), self.patch, rows, out);
     }
 
     fn matmul(&mut self, op: &MatMul<'_>, scratch: &mut [u8], out: &mut TensorMut<'_>) {
         if op.filter.layout != Layout::OutputMajor {
             return Reference.matmul(op, scratch, out);
         }
+        #[cfg(target_arch = "x86_64")]
+        if bytes::Form::of(&op.filter, 1, self.vectors).is_some() {
+            return self.conv2d(&op.as_conv2d(), 0..1, scratch, &mut op.line(out));
+        }
         let (weights, stride) = self.rows(&op.filter);
         let columns = op.filter.shape.inputs;
-        let dense = Dense { weights, stride, columns, epilogue: op.epilogue, tile: tile::fastest() };
-        dispatch(&dense, &Source::Rows(*op), self.patch, 0..out.shape.height, out);
+        let dense = Dense { weights, stride, columns, epilogue: op.epilogue, tile: tile::of(self.vectors) };
+        dispatch(self.vectors, &dense, &Source::Rows(*op), self.patch, 0..out.shape.height, out);
     }
 
     fn add(&mut self, op: &Add<'_>, rows: Range<usize>, out: &mut TensorMut<'_>) {
-        add::add(op, rows, out);
+        add::add(op, self.vectors, rows, out);
     }
 
     fn avg_pool2d(&mut self, op: &Pool<'_>, rows: Range<usize>, out: &mut TensorMut<'_>) {
@@ -163,8 +196,14 @@ impl Kernels for Host<'_> {
     }
 }
 
-/// Runs a linear kernel with the widest vectors that this processor has.
+/// These vectors where the processor has them, otherwise its best.
+fn present(vectors: Vectors) -> Vectors {
+    vectors.min(Vectors::best())
+}
+
+/// Runs a linear kernel with vectors that this processor has.
 fn dispatch(
+    vectors: Vectors,
     kernel: &impl linear::Kernel,
     source: &Source<'_>,
     patch: &mut [i16],
@@ -172,11 +211,11 @@ fn dispatch(
     out: &mut TensorMut<'_>,
 ) {
     #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("avx2") {
+    if vectors >= Vectors::Avx2 {
         // SAFETY: the processor has AVX2, which is all that the function asks for.
         return unsafe { with_avx2(kernel, source, patch, rows, out) };
     }
-    linear::run(kernel, source, patch, rows, out);
+    linear::run(kernel, finish::of(vectors), source, patch, rows, out);
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -188,5 +227,5 @@ fn with_avx2(
     rows: Range<usize>,
     out: &mut TensorMut<'_>,
 ) {
-    linear::run(kernel, source, patch, rows, out);
+    linear::run(kernel, finish::of(Vectors::Avx2), source, patch, rows, out);
 }

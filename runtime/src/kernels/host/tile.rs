@@ -1,5 +1,7 @@
 //! Dot products of a few patches with a few rows of weights: the innermost loop of the simulator.
 
+use super::Vectors;
+
 /// Patches multiplied together.
 pub(super) const PATCHES: usize = 2;
 /// Rows of weights multiplied together.
@@ -8,10 +10,10 @@ pub(super) const ROWS: usize = 4;
 /// A dot product per patch and row; slices of different lengths are read to the shortest.
 pub(super) type Tile = fn([&[i16]; PATCHES], [&[i16]; ROWS]) -> [[i32; ROWS]; PATCHES];
 
-/// The fastest on this processor.
-pub(super) fn fastest() -> Tile {
+/// That of vectors which this processor has.
+pub(super) fn of(vectors: Vectors) -> Tile {
     #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("avx2") {
+    if vectors >= Vectors::Avx2 {
         return avx2::tile;
     }
     plain
@@ -50,9 +52,9 @@ mod avx2 {
         masks
     };
 
-    /// Only [`super::fastest`] gives this function away.
+    /// Only [`super::of`] gives this function away.
     pub(super) fn tile(patches: [&[i16]; PATCHES], rows: [&[i16]; ROWS]) -> [[i32; ROWS]; PATCHES] {
-        // SAFETY: `fastest` has found AVX2 on this processor, which is all that the function asks for.
+        // SAFETY: `of` gives it away where the processor has AVX2, which is all that the function asks for.
         unsafe { vectors(patches, rows) }
     }
 
@@ -128,7 +130,7 @@ mod tests {
             let patches = [values(1, n), values(2, n)];
             let rows = [values(3, n), values(4, n), values(5, n), values(6, n)];
             let (patches, rows) = (patches.each_ref().map(|v| &v[..]), rows.each_ref().map(|v| &v[..]));
-            assert_eq!(fastest()(patches, rows), plain(patches, rows), "{n}");
+            assert_eq!(of(Vectors::best())(patches, rows), plain(patches, rows), "{n}");
         }
     }
 }

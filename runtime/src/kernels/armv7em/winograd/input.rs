@@ -4,6 +4,7 @@ use core::ops::Range;
 
 use super::super::dsp::both;
 use super::super::patch::inside;
+use super::gather::gather;
 use super::tile::{self, Patch};
 use crate::kernels::args::Conv2d;
 use crate::kernels::needs::{NIBBLES, has};
@@ -53,7 +54,7 @@ impl<'a, const NEEDS: u32> Band<'a, NEEDS> {
         }
         let pixel = 4 * patch.len();
         let start = (x + across.start).saturating_sub(padding) * pixel;
-        tile::gather(&self.rows, start, across.len(), patch, across.start, bytes);
+        gather(&self.rows, start, across.len(), patch, across.start, bytes);
         if clipped {
             for i in (0..self.down.start).chain(self.down.end..4) {
                 for patch in patch.iter_mut() {

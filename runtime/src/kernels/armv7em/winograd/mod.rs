@@ -10,6 +10,7 @@
 #![allow(unsafe_code)]
 
 mod filter;
+mod gather;
 mod input;
 mod nibbles;
 mod output;

@@ -7,46 +7,9 @@
 /// eight channels: 0, 1, 4 and 5, and the others.
 pub(super) type Patch = [u32; 16];
 
-/// Puts `count` pixels of four rows, `start` bytes behind their first, into a patch of bytes or of
-/// nibbles, from column `first` on. Does nothing where a row is too short.
-pub(super) fn gather(
-    rows: &[&[u8]; 4],
-    start: usize,
-    count: usize,
-    patch: &mut [Patch],
-    first: usize,
-    bytes: bool,
-) {
-    let (words, run) = (patch.len(), 4 * patch.len() * count);
-    let short = |row: &&[u8]| start.saturating_add(run) > row.len();
-    if count == 0 || first + count > 4 || words == 0 || !words.is_multiple_of(2) || rows.iter().any(short) {
-        return;
-    }
-    #[cfg(target_arch = "arm")]
-    // SAFETY: each row holds `count` pixels of `words` words, each element so many columns.
-    unsafe {
-        let to = patch.as_mut_ptr().cast::<u32>().add(4 * first);
-        let gather = if bytes { arm::gather::<0> } else { arm::gather::<1> };
-        gather(&rows.map(|row| row.as_ptr().add(start)), to, words / 2, count)
-    }
-    #[cfg(not(target_arch = "arm"))]
-    for (i, row) in rows.iter().enumerate() {
-        use super::super::dsp::{high_lanes, low_lanes};
-        for (column, pixel) in row[start..start + run].chunks_exact(4 * words).enumerate() {
-            let pairs = pixel.as_chunks::<4>().0.as_chunks::<2>().0;
-            for (patch, pair) in patch.as_chunks_mut::<2>().0.iter_mut().zip(pairs) {
-                let [one, two] = pair.map(u32::from_le_bytes);
-                let pair = if bytes { [low_lanes(one, two), high_lanes(one, two)] } else { [one, two] };
-                for (patch, word) in patch.iter_mut().zip(pair) {
-                    patch[4 * (first + column) + i] = word;
-                }
-            }
-        }
-    }
-}
-
 /// Transforms a patch of bytes into vector `vector` of the pair `to`: 16 positions of two words per
-/// word of a pixel. Of eight channels two groups hold 0 and 4, 2 and 6; 1 and 5, 3 and 7. `zero` is added to both lanes of every value.
+/// word of a pixel. Of eight channels two groups hold 0 and 4, 2 and 6; 1 and 5, 3 and 7. `zero` is added
+/// to both lanes of every value.
 pub(super) fn bytes(patch: &[Patch], zero: u32, to: &mut [u32], vector: usize) {
     let words = 4 * patch.len();
     if patch.is_empty() || vector > 1 || to.len() < 16 * words {
@@ -266,56 +229,6 @@ mod arm {
             .purgem column
             .purgem store
             .purgem lane
-            ",
-            nibbles = const NIBBLES,
-        )
-    }
-
-    /// # Safety
-    ///
-    /// Each row names `count` pixels of `2 * pairs` words, `to` as many columns of so many elements.
-    #[unsafe(naked)]
-    pub(super) unsafe extern "C" fn gather<const NIBBLES: usize>(
-        rows: &[*const u8; 4],
-        to: *mut u32,
-        pairs: usize,
-        count: usize,
-    ) {
-        naked_asm!(
-            "
-            .macro rows from, other, at
-            ldr r8, [\\from], #4
-            ldr r9, [\\from], #4
-            ldr r10, [\\other], #4
-            ldr r11, [\\other], #4
-            .if {nibbles}
-            strd r8, r10, [r0, #\\at]
-            strd r9, r11, [r0, #64+\\at]
-            .else
-            pkhbt r12, r8, r9, lsl #16
-            pkhtb r9, r9, r8, asr #16
-            pkhbt r8, r10, r11, lsl #16
-            pkhtb r11, r11, r10, asr #16
-            strd r12, r8, [r0, #\\at]
-            strd r9, r11, [r0, #64+\\at]
-            .endif
-            .endm
-            push {{r4-r11, lr}}
-            ldm r0, {{r4-r7}}
-            1:
-            mov r0, r1
-            mov lr, r2
-            2:
-            rows r4, r5, 0
-            rows r6, r7, 8
-            adds r0, #128
-            subs lr, #1
-            bne 2b
-            adds r1, #16
-            subs r3, #1
-            bne 1b
-            pop {{r4-r11, pc}}
-            .purgem rows
             ",
             nibbles = const NIBBLES,
         )
