@@ -21,7 +21,7 @@ fn main() -> ! {
 
     let mut device = Device::start();
     let mut session = Device::expect(Session::new(&ARTEFACT, Active::<NEEDS>::default(), &mut MEMORY.0));
-    let scale = ARTEFACT.tensor(ARTEFACT.header().output).map_or(1.0, |logits| logits.scale.to_f32());
+    let scale = ARTEFACT.tensor(ARTEFACT.output()).map_or(1.0, |logits| logits.scale.to_f32());
     for image in 0.. {
         if device.read(IMAGE) < PIXELS {
             break;

@@ -7,12 +7,23 @@ pub(crate) const fn u8_at<const N: usize>(record: &[u8; N], at: usize) -> u8 {
 
 #[inline(always)]
 pub(crate) const fn u16_at<const N: usize>(record: &[u8; N], at: usize) -> u16 {
-    u16::from_le_bytes([u8_at(record, at), u8_at(record, at + 1)])
+    u16::from_le_bytes(field(record, at))
 }
 
 #[inline(always)]
 pub(crate) const fn u32_at<const N: usize>(record: &[u8; N], at: usize) -> u32 {
-    u16_at(record, at) as u32 | (u16_at(record, at + 2) as u32) << 16
+    u32::from_le_bytes(field(record, at))
+}
+
+/// Loaded at once: the parts of a number that is put together byte by byte are loaded one by one.
+#[inline(always)]
+const fn field<const N: usize, const M: usize>(record: &[u8; N], at: usize) -> [u8; M] {
+    if let Some((_, tail)) = record.split_at_checked(at)
+        && let Some(field) = tail.first_chunk()
+    {
+        return *field;
+    }
+    [0; M]
 }
 
 /// Copies a field into a record; does nothing where it does not fit.

@@ -38,7 +38,7 @@ pub struct FilterShape {
 }
 
 impl WeightBits {
-    /// The width that an op record's byte names.
+    /// The width that an op record names.
     pub const fn from_code(code: u8) -> Option<Self> {
         match code {
             4 => Some(WeightBits::Four),
@@ -86,7 +86,7 @@ impl WeightBits {
 }
 
 impl Layout {
-    /// The layout that an op record's byte names.
+    /// The layout that an op record names.
     pub const fn from_code(code: u8) -> Option<Self> {
         match code {
             0 => Some(Layout::OutputMajor),

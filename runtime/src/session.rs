@@ -161,8 +161,7 @@ impl<'a, K: Kernels> Session<'a, K> {
         if need != have {
             return Err(SessionError::Logits { need, have });
         }
-        let (input, output) = (header.input, header.output);
-        copy(image.iter().map(|&v| v as u8), self.bytes_of(input)?);
+        copy(image.iter().map(|&v| v as u8), self.bytes_of(0)?);
         let (mut first, mut schedule) = (0, Schedule::EMPTY);
         while first < self.artefact.op_count() {
             let fault = |op| move || SessionError::Plan { op };
@@ -182,7 +181,7 @@ impl<'a, K: Kernels> Session<'a, K> {
             }
             first += schedule.stages().len().max(1);
         }
-        copy_signed(self.bytes_of(output)?, logits);
+        copy_signed(self.bytes_of(self.artefact.output())?, logits);
         Ok(())
     }
 
@@ -338,9 +337,8 @@ impl<'a, K: Kernels> Session<'a, K> {
         let part = step.output.part(step.rows.clone());
         let output = step.output.info.view(self.arena.get(part.bytes)?, part.ring);
         let record = self.artefact.op(step.index)?;
-        let (name, kind) = (self.artefact.name(&record), record.op.kind());
-        let add = if step.fused { self.artefact.op(step.index + 1) } else { None };
-        let fused = add.map(|add| self.artefact.name(&add));
+        let (name, kind) = (self.artefact.name(step.index), record.op.kind());
+        let fused = step.fused.then(|| self.artefact.name(step.index + 1));
         Some(Event { index: step.index, name, kind, fused, rows: step.rows.clone(), output })
     }
 }

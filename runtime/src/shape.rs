@@ -16,7 +16,7 @@ pub enum DType {
 }
 
 impl DType {
-    /// The type that a tensor record's byte names.
+    /// The type that a tensor record names.
     pub const fn from_code(code: u8) -> Option<Self> {
         match code {
             0 => Some(DType::I8),

@@ -48,39 +48,41 @@ class Artefact:
         if data[:8] != b"FOURBIT\x1a":
             raise ValueError("not an artefact: the first bytes are not the magic")
         version, count, size = struct.unpack_from("<HHI", data, 8)
-        if version != 2:
-            raise ValueError(f"format version {version}; this reader knows 2")
+        if version != 3:
+            raise ValueError(f"format version {version}; this reader knows 3")
         if size != len(data):
             raise ValueError(f"the file has {len(data)} bytes and its header says {size}")
-        self.input, self.output = struct.unpack_from("<HH", data, 48)
         self.sections = {}
+        end = 60 + 12 * count
         for i in range(count):
-            kind, _, offset, length, crc = struct.unpack_from("<HHIII", data, 64 + 16 * i)
-            content = data[offset : offset + length]
+            kind, _, length, crc = struct.unpack_from("<HHII", data, 60 + 12 * i)
+            start = -(-end // 16) * 16
+            end = start + length
+            content = data[start:end]
             if crc32(content) != crc:
                 raise ValueError(f"section {kind} does not match its CRC")
             self.sections.setdefault(kind, content)
-        self.tensors = [self._tensor(r) for r in _records(self.sections[TENSORS], 16)]
-        self.ops = [self._op(r) for r in _records(self.sections[OPS], 64)]
+        self.tensors = [self._tensor(r) for r in _records(self.sections[TENSORS], 11)]
+        self.ops = [self._op(i, r) for i, r in enumerate(_records(self.sections[OPS], 22))]
+        self.input, self.output = 0, len(self.ops)
 
     @staticmethod
     def _tensor(record):
-        dtype, zero, _, height, width, channels = struct.unpack_from("<BbHHHI", record)
-        return Tensor(DTYPES[dtype], zero, (height, width, channels))
+        storage, zero, _, height, width = struct.unpack("<IbHHH", record)
+        return Tensor(DTYPES[storage & 15], zero, (height, width, storage >> 4))
 
-    def _op(self, record):
-        code, _, first, second, _, output = struct.unpack_from("<6H", record)
-        kernel, stride, pad = (struct.unpack_from(f"<{n}H", record, at) for n, at in ((2, 12), (2, 16), (4, 20)))
-        bits, layout, low, high = struct.unpack_from("<BBbb", record, 28)
+    def _op(self, index, record):
+        code, first, low, high = struct.unpack_from("<BHbb", record)
         kind = KINDS[code]
-        op = Op(kind, [first], output, low, high, Window(kernel, stride, pad))
+        op = Op(kind, [first], index + 1, low, high, Window(record[6:8], record[8:10], record[10:14]))
         if kind == "add":
+            second, *constants = struct.unpack_from("<H3B3i", record, 5)
             op.inputs.append(second)
-            multipliers, shifts = struct.unpack_from("<3i", record, 32), struct.unpack_from("<3B", record, 44)
+            shifts, multipliers = constants[:3], constants[3:]
             op.rescales = tuple(Rescale(m, s) for m, s in zip(multipliers, shifts))
         elif kind in ("conv2d", "depthwise_conv2d", "matmul"):
-            weights, channels = struct.unpack_from("<II", record, 32)
-            op.linear = self._linear(op, bits, layout, weights, channels)
+            weights, channels = struct.unpack_from("<II", record, 14)
+            op.linear = self._linear(op, record[5] & 15, record[5] >> 4, weights, channels)
         return op
 
     def rowwise(self, op):

@@ -3,7 +3,7 @@
 //! Takes a checked artefact, gives what `inspect` prints and serialises.
 
 use fourbit::artefact::header::kind;
-use fourbit::artefact::{Fusion, Linear, Op, OpRecord, Section, TensorInfo};
+use fourbit::artefact::{Fusion, Linear, Op, OpRecord, Section, Sections, TensorInfo};
 use fourbit::kernels::{Family, Kernel, Window};
 use fourbit::layout::{Layout, WeightBits};
 use fourbit::shape::{DType, Shape};
@@ -14,7 +14,7 @@ use serde::Serialize;
 #[derive(Debug, Serialize)]
 pub(crate) struct SectionView {
     pub(crate) name: String,
-    pub(crate) offset: u32,
+    pub(crate) offset: usize,
     pub(crate) bytes: u32,
     pub(crate) crc32: String,
 }
@@ -80,14 +80,13 @@ pub(crate) struct PlacementView {
     /// Rows that these bytes hold, of how many.
     pub(crate) lines: u16,
     pub(crate) height: usize,
-    pub(crate) first_op: u16,
-    pub(crate) last_op: u16,
+    pub(crate) first_op: usize,
+    pub(crate) last_op: usize,
 }
 
 /// The sections in the order of the file.
 pub(crate) fn sections(file: &[u8], artefact: &Artefact<'_>) -> Vec<SectionView> {
-    let sections = (0..artefact.header().sections).map(|index| Section::read(file, index));
-    sections
+    Sections::new(file, artefact.header().sections)
         .map(|section| SectionView {
             name: section_name(&section),
             offset: section.offset,
@@ -130,10 +129,11 @@ pub(crate) fn tensors(artefact: &Artefact<'_>) -> Vec<TensorView> {
 
 /// Every operation, in the order of execution.
 pub(crate) fn ops(artefact: &Artefact<'_>) -> Vec<OpView> {
-    (0..artefact.op_count()).filter_map(|i| op(artefact, &artefact.op(i)?)).collect()
+    (0..artefact.op_count()).filter_map(|index| op(artefact, index)).collect()
 }
 
-fn op(artefact: &Artefact<'_>, record: &OpRecord) -> Option<OpView> {
+fn op(artefact: &Artefact<'_>, index: usize) -> Option<OpView> {
+    let record = artefact.op(index)?;
     let (input, output) = (artefact.tensor(record.input)?, artefact.tensor(record.output)?);
     let (window, linear, macs_per_output) = match &record.op {
         Op::Conv2d(w, l) => (Some(w), Some(l), w.kernel[0] * w.kernel[1] * input.shape.channels),
@@ -144,7 +144,7 @@ fn op(artefact: &Artefact<'_>, record: &OpRecord) -> Option<OpView> {
     };
     let outputs = output.shape.channels;
     Some(OpView {
-        name: artefact.name(record).to_owned(),
+        name: artefact.name(index).to_owned(),
         kind: record.op.kind(),
         inputs: record.inputs().map(usize::from).collect(),
         output: usize::from(record.output),
@@ -175,20 +175,21 @@ pub(crate) fn plan(artefact: &Artefact<'_>, family: Family) -> Option<PlanView> 
     let placed = (0..artefact.tensor_count() as u16).filter_map(|i| Some((i, artefact.tensor(i)?)));
     let tensors = placed.map(|(index, tensor)| {
         let place = plan.placement(usize::from(index));
+        let (first_op, last_op) = artefact.lifetime(index);
         PlacementView {
             name: tensor_name(artefact, index),
             offset: place.offset,
             bytes: place_bytes(&tensor, place.lines),
             lines: place.lines,
             height: tensor.shape.height,
-            first_op: place.first,
-            last_op: place.last,
+            first_op,
+            last_op,
         }
     });
     Some(PlanView {
         family: family_name(family),
         arena_bytes: plan.arena_bytes(),
-        lower_bound_bytes: lower_bound(artefact, plan),
+        lower_bound_bytes: lower_bound(artefact),
         tensors: tensors.collect(),
         ops: choices(artefact, plan),
     })
@@ -201,15 +202,14 @@ pub(crate) fn place_bytes(tensor: &TensorInfo, lines: u16) -> usize {
 
 fn choices(artefact: &Artefact<'_>, plan: Plan<'_>) -> Vec<ChoiceView> {
     let (mut group, mut views) = (1, Vec::new());
-    for (index, record) in (0..artefact.op_count()).filter_map(|i| Some((i, artefact.op(i)?))) {
-        let Some(choice) = plan.choice(index) else { continue };
+    for (index, choice) in (0..plan.ops()).filter_map(|index| Some((index, plan.choice(index)?))) {
         let kernel = match (choice.fusion, choice.kernel) {
             (Fusion::Done, _) => "done".to_owned(),
             (Fusion::WithNext, kernel) => format!("{} + add", kernel_name(kernel)),
             (Fusion::None, kernel) => kernel_name(kernel).to_owned(),
         };
         views.push(ChoiceView {
-            name: artefact.name(&record).to_owned(),
+            name: artefact.name(index).to_owned(),
             kernel,
             group,
             rows: (choice.rows != 0).then_some(choice.rows),
@@ -229,15 +229,17 @@ fn kernel_name(kernel: Kernel) -> &'static str {
 
 /// The largest sum of the whole tensors that live at one operation; the sum of an add that may take
 /// the place of an input is not counted.
-pub(crate) fn lower_bound(artefact: &Artefact<'_>, plan: Plan<'_>) -> usize {
+pub(crate) fn lower_bound(artefact: &Artefact<'_>) -> usize {
     let info = |tensor: u16| artefact.tensor(tensor);
-    let live_at = |(index, record): (u16, OpRecord)| {
-        let living = (0..plan.tensors()).filter(|&t| plan.placement(t).lives_at(index));
+    let lifetimes: Vec<_> =
+        (0..artefact.tensor_count()).map(|tensor| artefact.lifetime(tensor as u16)).collect();
+    let live_at = |(index, record): (usize, OpRecord)| {
+        let living = (0..lifetimes.len()).filter(|&t| lifetimes[t].0 <= index && index <= lifetimes[t].1);
         let all: usize = living.filter_map(|t| Some(info(t as u16)?.bytes())).sum();
         let sum = info(record.output)?;
         let ends = |tensor: u16| {
             let bits = info(tensor).map(|info| info.dtype.bits());
-            plan.placement(tensor.into()).last == index && bits == Some(sum.dtype.bits())
+            lifetimes[usize::from(tensor)].1 == index && bits == Some(sum.dtype.bits())
         };
         let in_place = match record.op {
             Op::Add(add) => add.other != record.input && record.inputs().any(ends),
@@ -245,15 +247,13 @@ pub(crate) fn lower_bound(artefact: &Artefact<'_>, plan: Plan<'_>) -> usize {
         };
         Some(all - if in_place { sum.bytes() } else { 0 })
     };
-    let ops = (0..artefact.op_count()).filter_map(|i| Some((i as u16, artefact.op(i)?)));
+    let ops = (0..artefact.op_count()).filter_map(|index| Some((index, artefact.op(index)?)));
     ops.filter_map(live_at).max().unwrap_or(0)
 }
 
 /// The name of the operation that writes a tensor; `image` for the input.
 pub(crate) fn tensor_name(artefact: &Artefact<'_>, tensor: u16) -> String {
-    let mut ops = (0..artefact.op_count()).filter_map(|i| artefact.op(i));
-    let writer = ops.find(|record| record.output == tensor);
-    writer.map_or("image".to_owned(), |record| artefact.name(&record).to_owned())
+    usize::from(tensor).checked_sub(1).map_or("image", |writer| artefact.name(writer)).to_owned()
 }
 
 /// A family's name in files and on the command line.

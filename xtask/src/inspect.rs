@@ -102,7 +102,7 @@ fn page(content: &Content<'_>) -> anyhow::Result<String> {
 fn sections(sections: &[SectionView]) -> Table {
     let mut table = Table::new(["section", "offset", "bytes", "crc-32"]);
     for section in sections {
-        let (offset, bytes) = (thousands(section.offset.into()), thousands(section.bytes.into()));
+        let (offset, bytes) = (thousands(section.offset as u64), thousands(section.bytes.into()));
         table.row([&section.name, &offset, &bytes, &section.crc32]);
     }
     table.align(1..3, CellAlignment::Right);
@@ -152,8 +152,8 @@ pub(crate) fn placements(plan: &PlanView) -> Table {
     let mut table = Table::new(["tensor", "from", "to", "bytes", "lines", "first op", "last op"]);
     for tensor in plan.tensors.iter().filter(|tensor| tensor.lines > 0) {
         let (from, bytes) = (u64::from(tensor.offset), tensor.bytes as u64);
-        let [from, to, bytes, first, last] =
-            [from, from + bytes, bytes, tensor.first_op.into(), tensor.last_op.into()].map(thousands);
+        let (first, last) = (tensor.first_op as u64, tensor.last_op as u64);
+        let [from, to, bytes, first, last] = [from, from + bytes, bytes, first, last].map(thousands);
         let ring = usize::from(tensor.lines) != tensor.height;
         let lines = if ring { format!("{} of {}", tensor.lines, tensor.height) } else { "all".to_owned() };
         table.row([&tensor.name, &from, &to, &bytes, &lines, &first, &last]);

@@ -72,7 +72,7 @@ impl Place {
         let artefact_bytes = model.bytes().len();
         match self {
             Self::Simulator => {
-                let names = (0..artefact.op_count()).filter_map(|i| Some(artefact.name(&artefact.op(i)?)));
+                let names = (0..artefact.op_count()).map(|index| artefact.name(index));
                 let ops =
                     names.map(|name| OpCost { name: name.to_owned(), instructions: None, cycles: None });
                 let arena_bytes = artefact.header().arena_bytes(Family::Host);

@@ -68,7 +68,7 @@ impl Run {
             println!("{}", serde_json::to_string(&report)?);
             return Ok(());
         }
-        let scale = artefact.tensor(artefact.header().output).map_or(1.0, |tensor| tensor.scale.to_f32());
+        let scale = artefact.tensor(artefact.output()).map_or(1.0, |tensor| tensor.scale.to_f32());
         println!("{}", table(&report, scale, label));
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The file: sections, header, CRCs, in the encodings that the runtime decodes.
 
 use fourbit::artefact::header::{ALIGN, ENTRY_BYTES, HEADER_BYTES, MAX_FAMILIES, kind};
-use fourbit::artefact::{AddRecord, Header, Linear, Op, OpRecord, Section};
+use fourbit::artefact::{AddRecord, Choice, Header, Linear, MAX_ARENA, Op, OpRecord, Section};
 use fourbit::kernels::Family;
 use fourbit::{Artefact, crc32};
 
@@ -26,16 +26,15 @@ pub(super) fn emit(
     limit("tensors", graph.tensors.len(), MOST)?;
     limit("logits", logits, MOST)?;
     for (_, plan) in plans {
-        limit("bytes of arena", plan.arena_bytes, MOST_BYTES)?;
+        limit("bytes of arena", plan.arena_bytes, MAX_ARENA)?;
     }
     let one_line = |label: &String| !label.is_empty() && !label.contains(['\n', '\r']);
     if !labels.is_empty() && (labels.len() != logits || !labels.iter().all(one_line)) {
         return Err(CompileError::Labels { labels: labels.len(), logits });
     }
     let packed = pack(graph);
-    let (names, offsets) = names(graph)?;
-    let records = graph.nodes.iter().zip(&packed.linears).zip(&offsets);
-    let ops = records.flat_map(|((node, linear), &name)| record(node, linear.as_ref(), name).encode());
+    let records = graph.nodes.iter().zip(&packed.linears);
+    let ops = records.flat_map(|(node, linear)| record(node, linear.as_ref()).encode());
     let tensors = graph.tensors.iter().flat_map(|tensor| tensor.info.encode());
     let (tensors, ops): (Vec<u8>, Vec<u8>) = (tensors.collect(), ops.collect());
     let Packed { weights, channels, .. } = packed;
@@ -47,10 +46,10 @@ pub(super) fn emit(
     ];
     let mut arenas = [0; MAX_FAMILIES];
     for (family, plan) in plans {
-        sections.push((kind::PLAN, *family as u16, plan_section(plan)));
+        sections.push((kind::PLAN, *family as u16, plan_section(graph, plan)));
         arenas[*family as usize] = plan.arena_bytes as u32;
     }
-    sections.push((kind::NAMES, 0, names));
+    sections.push((kind::NAMES, 0, names(graph)?));
     if !labels.is_empty() {
         let lines = labels.iter().flat_map(|label| label.bytes().chain([b'\n']));
         sections.push((kind::LABELS, 0, lines.collect()));
@@ -62,8 +61,6 @@ pub(super) fn emit(
         file_bytes: 0,
         sections: sections.len() as u16,
         arenas,
-        input: graph.input as u16,
-        output: graph.output as u16,
         input_shape: image,
         logits: logits as u16,
     };
@@ -83,7 +80,7 @@ fn assemble(header: Header, sections: &[(u16, u16, Vec<u8>)]) -> Result<Vec<u8>,
         let section = Section {
             kind: *kind,
             tag: *tag,
-            offset: file.len() as u32,
+            offset: file.len(),
             bytes: content.len() as u32,
             crc: crc32(content),
         };
@@ -96,20 +93,18 @@ fn assemble(header: Header, sections: &[(u16, u16, Vec<u8>)]) -> Result<Vec<u8>,
     Ok(file)
 }
 
-/// The names section, and per node where its name starts.
-fn names(graph: &QGraph) -> Result<(Vec<u8>, Vec<u16>), CompileError> {
-    let (mut names, mut offsets) = (Vec::new(), Vec::new());
+/// The names section.
+fn names(graph: &QGraph) -> Result<Vec<u8>, CompileError> {
+    let mut names = Vec::new();
     for node in &graph.nodes {
         limit("bytes in an op's name", node.name.len(), usize::from(u8::MAX))?;
-        limit("bytes of op names", names.len(), MOST)?;
-        offsets.push(names.len() as u16);
         names.push(node.name.len() as u8);
         names.extend(node.name.as_bytes());
     }
-    Ok((names, offsets))
+    Ok(names)
 }
 
-fn record(node: &QNode, linear: Option<&Linear>, name: u16) -> OpRecord {
+fn record(node: &QNode, linear: Option<&Linear>) -> OpRecord {
     let op = match (&node.op, linear) {
         (QOp::Conv2d(window, _), Some(linear)) => Op::Conv2d(*window, *linear),
         (QOp::DepthwiseConv2d(window, _), Some(linear)) => Op::DepthwiseConv2d(*window, *linear),
@@ -128,17 +123,16 @@ fn record(node: &QNode, linear: Option<&Linear>, name: u16) -> OpRecord {
             unreachable!("every linear node was packed")
         }
     };
-    OpRecord { name, input: node.inputs[0] as u16, output: node.output as u16, op }
+    OpRecord { input: node.inputs[0] as u16, output: node.output as u16, op }
 }
 
-/// A plan's section.
-fn plan_section(plan: &Plan) -> Vec<u8> {
-    let mut bytes = (plan.arena_bytes as u32).to_le_bytes().to_vec();
-    bytes.extend((plan.placements.len() as u16).to_le_bytes());
-    bytes.extend((plan.choices.len() as u16).to_le_bytes());
-    bytes.extend(plan.placements.iter().flat_map(|placement| placement.encode()));
-    bytes.extend(plan.choices.iter().flat_map(|choice| choice.encode()));
-    bytes
+/// A plan's section: choices up to the last that says something.
+fn plan_section(graph: &QGraph, plan: &Plan) -> Vec<u8> {
+    let places = plan.placements.iter().zip(&graph.tensors);
+    let places = places.flat_map(|(place, tensor)| place.encode(tensor.info.shape.height));
+    let last = plan.choices.iter().rposition(|choice| *choice != Choice::default());
+    let choices = plan.choices.iter().take(last.map_or(0, |last| last + 1));
+    places.chain(choices.flat_map(|choice| choice.encode())).collect()
 }
 
 fn limit(what: &'static str, found: usize, most: usize) -> Result<(), CompileError> {

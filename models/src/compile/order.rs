@@ -1,14 +1,16 @@
-//! The order of the nodes: a convolution whose output an add takes comes right before it.
+//! The order of nodes and tensors in an artefact: a convolution whose output an add takes comes right before it,
+//! and node i writes tensor i + 1.
 //!
 //! Takes a graph, gives the same graph with its nodes in another order: what the add reads besides
-//! (a shortcut's convolution) is computed first, so that the two can be one.
+//! (a shortcut's convolution) is computed first, so that the two can be one. Nodes that the logits do
+//! not depend on are left out.
 
 use crate::graph::TensorId;
 use crate::quantize::{QGraph, QOp};
 
 /// The graph in an order in which [`fused`] finds as many pairs as may be.
 pub(super) fn for_fusion(graph: &QGraph) -> QGraph {
-    let mut graph = graph.clone();
+    let mut graph = needed(graph);
     let mut index = 0;
     while index < graph.nodes.len() {
         if let Some(conv) = partner(&graph, index) {
@@ -17,6 +19,36 @@ pub(super) fn for_fusion(graph: &QGraph) -> QGraph {
         }
         index += 1;
     }
+    numbered(graph)
+}
+
+/// Without the nodes that the output does not depend on: it comes last then.
+fn needed(graph: &QGraph) -> QGraph {
+    let mut graph = graph.clone();
+    let mut needed = vec![graph.output];
+    for node in graph.nodes.iter().rev() {
+        if needed.contains(&node.output) {
+            needed.extend(&node.inputs);
+        }
+    }
+    graph.nodes.retain(|node| needed.contains(&node.output));
+    graph
+}
+
+/// With tensors in the order of the nodes that write them, behind the image.
+fn numbered(mut graph: QGraph) -> QGraph {
+    let order: Vec<TensorId> =
+        [graph.input].into_iter().chain(graph.nodes.iter().map(|node| node.output)).collect();
+    let mut number = vec![0; graph.tensors.len()];
+    for (index, &id) in order.iter().enumerate() {
+        number[id] = index;
+    }
+    graph.tensors = order.iter().map(|&id| graph.tensors[id].clone()).collect();
+    for node in &mut graph.nodes {
+        node.output = number[node.output];
+        node.inputs.iter_mut().for_each(|id| *id = number[*id]);
+    }
+    (graph.input, graph.output) = (number[graph.input], number[graph.output]);
     graph
 }
 

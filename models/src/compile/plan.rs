@@ -212,11 +212,10 @@ impl<'g> Network<'g> {
         let placements = (0..graph.tensors.len()).map(|id| {
             let ring = groups.iter().find_map(|group| group.turns.rings.get(&id)).copied();
             let lines = ring.unwrap_or(self.height(id));
-            // The compiler refuses graphs whose arena or number of nodes does not fit.
-            let (first, last) = (self.lifetimes[id].first as u16, self.lifetimes[id].last as u16);
+            // The compiler refuses graphs whose arena or tensors do not fit.
             match self.stored[id] {
-                true => Placement { offset: offsets[block_of[id]] as u32, first, last, lines: lines as u16 },
-                false => Placement { offset: 0, first, last, lines: 0 },
+                true => Placement { offset: offsets[block_of[id]] as u32, lines: lines as u16 },
+                false => Placement { offset: 0, lines: 0 },
             }
         });
         let choices = groups.iter().zip(&offsets[scratch..]).flat_map(|(group, &at)| self.choices(group, at));

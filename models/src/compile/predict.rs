@@ -7,7 +7,7 @@
 
 use fourbit::Artefact;
 use fourbit::artefact::schedule::Schedule;
-use fourbit::artefact::{Choice, Fusion, Op, OpRecord, Plan};
+use fourbit::artefact::{Choice, Fusion, Op, Plan};
 use fourbit::kernels::{Family, Kernel};
 use fourbit::layout::WeightBits;
 use fourbit::shape::DType;
@@ -103,9 +103,11 @@ fn operation(
         Fusion::Done => return None,
     };
     let output = add.as_ref().map_or(record.output, |add| add.output);
-    let name = |record: &OpRecord| artefact.name(record).to_owned();
-    let named =
-        add.as_ref().map_or_else(|| name(&record), |add| format!("{} + {}", name(&record), name(add)));
+    let name = |index: usize| artefact.name(index);
+    let named = match add {
+        Some(_) => format!("{} + {}", name(index), name(index + 1)),
+        None => name(index).to_owned(),
+    };
     let stored = artefact.tensor(output)?;
     let turns = Turns { calls: calls as u64, ..Turns::even(stored.shape.height, choice.rows.into()) };
     let values = stored.shape.elements();

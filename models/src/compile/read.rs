@@ -12,13 +12,12 @@ use crate::quantize::{QAdd, QGraph, QLinear, QNode, QOp, QTensor};
 /// The graph of an artefact; `name` is for people.
 pub fn read(artefact: &Artefact<'_>, name: &str) -> QGraph {
     let records: Vec<OpRecord> = (0..artefact.op_count()).filter_map(|index| artefact.op(index)).collect();
-    let maker = |tensor: usize| records.iter().find(|record| usize::from(record.output) == tensor);
     let tensors = (0..artefact.tensor_count()).filter_map(|index| {
-        let name = maker(index).map_or("image", |record| artefact.name(record)).to_owned();
+        let name = index.checked_sub(1).map_or("image", |maker| artefact.name(maker)).to_owned();
         Some(QTensor { name, info: artefact.tensor(index as u16)? })
     });
-    let nodes = records.iter().map(|record| QNode {
-        name: artefact.name(record).to_owned(),
+    let nodes = records.iter().enumerate().map(|(index, record)| QNode {
+        name: artefact.name(index).to_owned(),
         op: operation(artefact, record),
         inputs: record.inputs().map(usize::from).collect(),
         output: usize::from(record.output),
@@ -27,8 +26,8 @@ pub fn read(artefact: &Artefact<'_>, name: &str) -> QGraph {
         name: name.to_owned(),
         tensors: tensors.collect(),
         nodes: nodes.collect(),
-        input: usize::from(artefact.header().input),
-        output: usize::from(artefact.header().output),
+        input: 0,
+        output: usize::from(artefact.output()),
         labels: artefact.labels().map(str::to_owned).collect(),
     }
 }

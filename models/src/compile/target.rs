@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use fourbit::artefact::MAX_SCRATCH;
 use fourbit::artefact::schedule::Read;
 use fourbit::kernels::{Family, Kernel, LinearSpec, Window};
 
@@ -54,7 +55,8 @@ impl Unit {
             Some(spec) => {
                 let steps = |kernel| {
                     let steps = (0..).map_while(move |step| family.scratch_step(kernel, spec, step));
-                    steps.map(move |bytes| (kernel, bytes.next_multiple_of(4))).filter(|step| *step != bare)
+                    let steps = steps.map(move |bytes| (kernel, bytes.next_multiple_of(4)));
+                    steps.filter(|step| *step != bare && step.1 <= MAX_SCRATCH)
                 };
                 Kernel::ALL.into_iter().flat_map(steps).chain([bare]).collect()
             }

@@ -116,7 +116,7 @@ impl Sides<'_> {
     /// What the artefact's operations write, in its order, which the compiler chooses.
     fn executed(&self) -> Vec<TensorId> {
         let artefact = self.simulator.artefact();
-        let names = (0..artefact.op_count()).filter_map(|op| Some(artefact.name(&artefact.op(op)?)));
+        let names = (0..artefact.op_count()).map(|op| artefact.name(op));
         let node = |name: &str| self.graph.nodes.iter().find(|node| node.name == name);
         names.filter_map(|name| Some(node(name)?.output)).collect()
     }

@@ -3,7 +3,7 @@
 //! Takes sections already found; promises that a session over them stays inside its arena, that
 //! no sum leaves 32 bits, and that every rescale meets TOSA's precondition.
 
-use super::header::{Section, kind};
+use super::header::kind;
 use super::{Artefact, Linear, Op, OpProblem, OpRecord, ParseError, PlanProblem, TensorInfo};
 use crate::artefact::follow::follow;
 use crate::artefact::op::AddRecord;
@@ -13,18 +13,10 @@ use crate::shape::DType;
 
 /// Most operations of a network.
 pub(super) const MAX_OPS: usize = 4096;
-/// Largest kernel, stride and padding, in each direction.
-pub(super) const MAX_WINDOW: usize = 255;
 
 #[inline(never)]
 pub(super) fn check(artefact: &Artefact<'_>) -> Result<(), ParseError> {
     sections(artefact)?;
-    for family in Family::ALL {
-        let planned = artefact.section(kind::PLAN, family as u16).is_some();
-        if planned && artefact.plan(family).is_none() {
-            return Err(ParseError::Plan { family, problem: PlanProblem::Length });
-        }
-    }
     let (tensors, ops) = (artefact.tensor_count(), artefact.op_count());
     let whole = |kind, record: usize| artefact.section(kind, 0).unwrap_or(&[]).len().is_multiple_of(record);
     if !whole(kind::TENSORS, super::TENSOR_BYTES)
@@ -42,24 +34,21 @@ pub(super) fn check(artefact: &Artefact<'_>) -> Result<(), ParseError> {
     for index in 0..ops {
         let at = |problem| ParseError::Op { index: index as u16, problem };
         let record = artefact.op(index).ok_or(at(OpProblem::Unknown))?;
-        order(artefact, index, &record).map_err(at)?;
+        order(&record).map_err(at)?;
         operation(artefact, &record).map_err(at)?;
         sharing(artefact, index, &record).map_err(at)?;
-    }
-    if !(0..ops).any(|i| artefact.op(i).is_some_and(|op| op.output == artefact.header.output)) {
-        return Err(ParseError::Interface);
     }
     for family in Family::ALL {
         let arena = artefact.header.arena_bytes(family);
         let fault = |problem| ParseError::Plan { family, problem };
         let planned = artefact.section(kind::PLAN, family as u16).is_some();
-        if !planned && arena == 0 {
-            continue;
-        }
-        let plan = artefact.plan(family).ok_or(fault(PlanProblem::Arena))?;
-        if plan.arena_bytes() != arena {
+        if planned != (arena != 0) {
             return Err(fault(PlanProblem::Arena));
         }
+        if !planned {
+            continue;
+        }
+        let plan = artefact.plan(family).ok_or(fault(PlanProblem::Length))?;
         follow(artefact, &plan, family).map_err(fault)?;
     }
     Ok(())
@@ -67,8 +56,7 @@ pub(super) fn check(artefact: &Artefact<'_>) -> Result<(), ParseError> {
 
 /// Every section that must be understood is known, and texts are UTF-8.
 fn sections(artefact: &Artefact<'_>) -> Result<(), ParseError> {
-    for index in 0..artefact.header.sections {
-        let section = Section::read(artefact.bytes, index);
+    for section in artefact.sections() {
         match (section.kind, section.tag) {
             (kind::TENSORS | kind::OPS | kind::WEIGHTS | kind::CHANNELS, 0) | (kind::PLAN, _) => {}
             (kind @ (kind::LABELS | kind::CARD), 0) if !is_utf8(section.content(artefact.bytes)) => {
@@ -83,8 +71,8 @@ fn sections(artefact: &Artefact<'_>) -> Result<(), ParseError> {
 
 fn interface(artefact: &Artefact<'_>) -> Result<(), ParseError> {
     let header = &artefact.header;
-    let image = artefact.tensor(header.input).ok_or(ParseError::Interface)?;
-    let logits = artefact.tensor(header.output).ok_or(ParseError::Interface)?;
+    let image = artefact.tensor(0).ok_or(ParseError::Interface)?;
+    let logits = artefact.tensor(artefact.output()).ok_or(ParseError::Interface)?;
     let int8 = image.dtype == DType::I8 && logits.dtype == DType::I8;
     if !int8 || image.shape != header.input_shape || logits.shape.elements() != usize::from(header.logits) {
         return Err(ParseError::Interface);
@@ -98,15 +86,9 @@ fn interface(artefact: &Artefact<'_>) -> Result<(), ParseError> {
     Ok(())
 }
 
-/// Inputs are written before, the output is not.
-fn order(artefact: &Artefact<'_>, index: usize, record: &OpRecord) -> Result<(), OpProblem> {
-    let image = artefact.header.input;
-    let written = |tensor: u16| (0..index).any(|i| artefact.op(i).is_some_and(|op| op.output == tensor));
-    let readable = record.inputs().all(|tensor| tensor == image || written(tensor));
-    if !readable || record.output == image || written(record.output) {
-        return Err(OpProblem::Order);
-    }
-    Ok(())
+/// Inputs are written before.
+fn order(record: &OpRecord) -> Result<(), OpProblem> {
+    if record.inputs().all(|tensor| tensor < record.output) { Ok(()) } else { Err(OpProblem::Order) }
 }
 
 /// Filters of two operations are one, from one place on with one width, or share no byte: kernels
@@ -173,10 +155,7 @@ fn operation(artefact: &Artefact<'_>, record: &OpRecord) -> Result<(), OpProblem
 
 /// The output has the extents that the window gives.
 fn slides(window: &Window, input: &TensorInfo, output: &TensorInfo) -> Result<(), OpProblem> {
-    let bounded = |low, values: &[usize]| values.iter().all(|v| (low..=MAX_WINDOW).contains(v));
-    let fits = bounded(1, &window.kernel)
-        && bounded(1, &window.stride)
-        && bounded(0, &window.padding)
+    let fits = window.kernel.iter().chain(&window.stride).all(|&extent| extent > 0)
         && window.output(0, input.shape.height) == Some(output.shape.height)
         && window.output(1, input.shape.width) == Some(output.shape.width);
     if fits { Ok(()) } else { Err(OpProblem::Shape) }

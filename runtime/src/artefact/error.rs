@@ -59,7 +59,7 @@ pub enum ParseError {
 pub enum OpProblem {
     /// Unknown operation, weight width or layout.
     Unknown,
-    /// It reads a tensor that is not written before, or writes one twice.
+    /// It reads a tensor that is not written before.
     Order,
     /// Shapes of input, output and window do not fit.
     Shape,
@@ -88,15 +88,10 @@ pub enum OpProblem {
 pub enum PlanProblem {
     /// The section's length does not fit the number of tensors and ops.
     Length,
-    /// The header names another arena size.
+    /// The header names no arena for it, or there is only the arena.
     Arena,
-    /// A tensor lies outside the arena or is not aligned to 4.
+    /// A tensor lies outside the arena.
     Place {
-        /// Its index.
-        tensor: u16,
-    },
-    /// A tensor's lifetime does not cover the ops that use it.
-    Lifetime {
         /// Its index.
         tensor: u16,
     },
@@ -213,7 +208,7 @@ impl fmt::Display for OpProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown => f.write_str("this runtime does not know it, its weight width or its layout"),
-            Self::Order => f.write_str("it reads a tensor before it is written, or writes one twice"),
+            Self::Order => f.write_str("it reads a tensor before it is written"),
             Self::Shape => f.write_str("input, output and window do not fit each other"),
             Self::Type => f.write_str("the element types do not fit each other"),
             Self::Constants => f.write_str(
@@ -232,9 +227,8 @@ impl fmt::Display for PlanProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Length => f.write_str("its length does not fit the number of tensors and ops"),
-            Self::Arena => f.write_str("the header names another arena size"),
-            Self::Place { tensor } => write!(f, "tensor {tensor} lies outside the arena or unaligned"),
-            Self::Lifetime { tensor } => write!(f, "tensor {tensor} does not live as long as it is used"),
+            Self::Arena => f.write_str("of it and its arena only one is there"),
+            Self::Place { tensor } => write!(f, "tensor {tensor} lies outside the arena"),
             Self::Overlap { tensor, other } => {
                 write!(f, "tensor {tensor} is written over rows of tensor {other} that are still to be read")
             }

@@ -35,46 +35,34 @@ fn groups(artefact: &Artefact<'_>, plan: &Plan<'_>) -> Result<(), PlanProblem> {
     Ok(())
 }
 
-/// A tensor lies in the arena, and lives as long as the operations' order demands.
+/// A tensor lies in the arena.
 fn place(artefact: &Artefact<'_>, plan: &Plan<'_>, tensor: u16) -> Result<(), PlanProblem> {
-    let (place, ops) = (plan.placement(usize::from(tensor)), artefact.op_count() as u16);
-    let (input, output) = (artefact.header.input, artefact.header.output);
+    let place = plan.placement(usize::from(tensor));
     let Some(info) = artefact.tensor(tensor) else { return Err(PlanProblem::Place { tensor }) };
     let (lines, height) = (usize::from(place.lines), info.shape.height);
     let bytes = lines as u64 * info.shape.row_bytes(info.dtype) as u64;
     let outside = u64::from(place.offset) + bytes > plan.arena_bytes() as u64;
-    let whole = tensor == input || tensor == output;
-    if !place.offset.is_multiple_of(4) || outside || lines > height || (whole && lines != height) {
+    let whole = tensor == 0 || tensor == artefact.output();
+    if outside || lines > height || (whole && lines != height) {
         return Err(PlanProblem::Place { tensor });
-    }
-    let image = tensor == input && place.first == 0;
-    let logits = tensor != output || place.last == ops - 1;
-    if !logits || place.last >= ops || place.first > place.last || (tensor == input) != image {
-        return Err(PlanProblem::Lifetime { tensor });
     }
     Ok(())
 }
 
-/// An operation's kernel exists, its fusion is one, its tensors live and are whole where they must
-/// be, its scratch lies apart.
+/// An operation's kernel exists, its fusion is one, its tensors are whole where they must be, its
+/// scratch lies apart.
 #[inline(never)]
 fn choice(artefact: &Artefact<'_>, plan: &Plan<'_>, family: Family, index: usize) -> Result<(), PlanProblem> {
     let op = index as u16;
     let Some(record) = artefact.op(index) else { return Err(PlanProblem::Kernel { op }) };
     let choice = plan.choice(index).ok_or(PlanProblem::Kernel { op })?;
     let group = own_group(plan, index).ok_or(PlanProblem::Group { op })?;
-    if plan.placement(usize::from(record.output)).first != op {
-        return Err(PlanProblem::Lifetime { tensor: record.output });
-    }
     for tensor in record.inputs() {
         let place = plan.placement(usize::from(tensor));
-        if !place.lives_at(op) {
-            return Err(PlanProblem::Lifetime { tensor });
-        }
         let height = artefact.tensor(tensor).map_or(0, |info| info.shape.height);
         let ring = usize::from(place.lines) != height;
         // A ring is empty when its group has ended, and a dense layer takes its input as it lies.
-        let inside = usize::from(place.first) >= group.start && tensor != artefact.header.input;
+        let inside = usize::from(tensor) > group.start;
         if ring && (!inside || matches!(record.op, Op::MatMul(_))) {
             return Err(PlanProblem::Ring { tensor });
         }
@@ -96,9 +84,9 @@ fn choice(artefact: &Artefact<'_>, plan: &Plan<'_>, family: Family, index: usize
         return Err(PlanProblem::Kernel { op });
     }
     let scratch = choice.scratch_range();
-    let outside = scratch.end > plan.arena_bytes() || !choice.scratch.is_multiple_of(4);
-    let over = (0..artefact.tensor_count() as u16)
-        .any(|tensor| lives_in(plan, tensor, &group) && meet(&all(artefact, plan, tensor), &bytes(&scratch)));
+    let outside = scratch.end > plan.arena_bytes();
+    let over =
+        living(artefact, &group).any(|(tensor, _)| meet(&all(artefact, plan, tensor), &bytes(&scratch)));
     if choice.scratch_bytes != 0 && (outside || over) {
         return Err(PlanProblem::Scratch { op });
     }
@@ -124,8 +112,7 @@ fn fusion(artefact: &Artefact<'_>, plan: &Plan<'_>, index: usize) -> Result<(), 
     let Op::Add(_) = add.op else { return Err(fault) };
     let other = add.inputs().find(|&tensor| tensor != own);
     let once = add.inputs().filter(|&tensor| tensor == own).count() == 1 && other != Some(record.input);
-    let alone =
-        usize::from(plan.placement(usize::from(own)).last) == index + 1 && own != artefact.header.output;
+    let alone = readers(artefact, index + 2).all(|(_, read)| read != own);
     let conv = matches!(record.op, Op::Conv2d(..)) && choice.streamed;
     if once && alone && conv { Ok(()) } else { Err(fault) }
 }
@@ -139,10 +126,20 @@ fn own_group(plan: &Plan<'_>, index: usize) -> Option<Range<usize>> {
     group(plan, first)
 }
 
-/// Whether a tensor keeps or gets content while a group runs.
-fn lives_in(plan: &Plan<'_>, tensor: u16, group: &Range<usize>) -> bool {
-    let place = plan.placement(usize::from(tensor));
-    usize::from(place.first) < group.end && usize::from(place.last) >= group.start
+/// Operations from `first` on, each with every tensor that it reads.
+fn readers(artefact: &Artefact<'_>, first: usize) -> impl Iterator<Item = (usize, u16)> {
+    let ops = (first..artefact.op_count()).filter_map(|index| Some((index, artefact.op(index)?)));
+    ops.flat_map(|(index, record)| record.inputs().map(move |tensor| (index, tensor)))
+}
+
+/// The tensors that keep or get content while a group runs, some more than once, and whether they are needed
+/// when it has ended.
+fn living(artefact: &Artefact<'_>, group: &Range<usize>) -> impl Iterator<Item = (u16, bool)> {
+    let (end, output) = (group.end, artefact.output());
+    let read = readers(artefact, group.start).map(move |(reader, tensor)| (tensor, reader >= end));
+    // Operation i writes tensor i + 1.
+    let made = (group.start + 1..=end).map(move |tensor| (tensor as u16, tensor == usize::from(output)));
+    read.filter(move |(tensor, _)| usize::from(*tensor) <= end).chain(made)
 }
 
 /// All bytes of a tensor's place.
@@ -197,11 +194,8 @@ impl Walk<'_, '_> {
             return Err(PlanProblem::Ring { tensor });
         }
         let written = rows(self.artefact, self.plan, tensor, call.rows.clone());
-        for other in (0..self.artefact.tensor_count() as u16).filter(|&other| other != tensor) {
-            if !lives_in(self.plan, other, &self.group) {
-                continue;
-            }
-            let live = self.live(call, other);
+        for (other, kept) in living(self.artefact, &self.group).filter(|&(other, _)| other != tensor) {
+            let live = self.live(call, other, kept);
             let over = match self.lines_of_both(tensor, other) {
                 Some(lines) => crowded(&call.rows, &live, lines),
                 None => meet(&written, &rows(self.artefact, self.plan, other, live)),
@@ -223,18 +217,17 @@ impl Walk<'_, '_> {
         (ring && alike && (a.offset, a.lines) == (b.offset, b.lines)).then_some(lines)
     }
 
-    /// The rows of a tensor that are made and still to be read, while a call runs that may replace
-    /// its addend row by row.
-    fn live(&self, call: &Call, tensor: u16) -> Range<usize> {
-        let place = self.plan.placement(usize::from(tensor));
+    /// The rows of a tensor that are made and still to be read, all of them where it is `kept`, while a call
+    /// runs that may replace its addend row by row.
+    fn live(&self, call: &Call, tensor: u16, kept: bool) -> Range<usize> {
         let height = self.artefact.tensor(tensor).map_or(0, |info| info.shape.height);
         let maker = self.schedule.stages().iter().find(|stage| stage.height > 0 && stage.writes == tensor);
-        let made = if usize::from(place.first) < self.group.start || tensor == self.artefact.header.input {
+        let made = if usize::from(tensor) <= self.group.start {
             height
         } else {
             maker.map_or(0, |stage| usize::from(stage.done))
         };
-        let start = if usize::from(place.last) >= self.group.end || tensor == self.artefact.header.output {
+        let start = if kept {
             0
         } else if replaces(self.artefact, self.plan, self.group.start + call.stage, tensor) {
             self.schedule.oldest_after(tensor, Some(call))

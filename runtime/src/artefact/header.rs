@@ -11,11 +11,11 @@ use crate::shape::Shape;
 /// First bytes of every artefact.
 pub const MAGIC: [u8; 8] = *b"FOURBIT\x1A";
 /// Format version written and read; any change of bits or layout raises it.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 /// Bytes of the header.
-pub const HEADER_BYTES: usize = 64;
+pub const HEADER_BYTES: usize = 60;
 /// Bytes of an entry of the section table, which follows the header.
-pub const ENTRY_BYTES: usize = 16;
+pub const ENTRY_BYTES: usize = 12;
 /// Alignment of the file and of every section in it.
 pub const ALIGN: usize = 16;
 /// Arenas that the header can name: one per kernel family code.
@@ -50,25 +50,21 @@ pub struct Header {
     pub sections: u16,
     /// Arena bytes per kernel family code; 0 where the file has no plan for the family.
     pub arenas: [u32; MAX_FAMILIES],
-    /// Tensor that receives the image.
-    pub input: u16,
-    /// Tensor that holds the logits.
-    pub output: u16,
     /// Shape of the image, int8.
     pub input_shape: Shape,
     /// Number of logits, int8.
     pub logits: u16,
 }
 
-/// One entry of the section table.
+/// One entry of the section table, and where its section lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Section {
     /// One of [`kind`].
     pub kind: u16,
     /// Kernel family of a plan, otherwise 0.
     pub tag: u16,
-    /// From the start of the file, a multiple of [`ALIGN`].
-    pub offset: u32,
+    /// From the start of the file: the next multiple of [`ALIGN`] behind the section before. No entry has it.
+    pub offset: usize,
     /// Bytes.
     pub bytes: u32,
     /// CRC-32 of the bytes.
@@ -102,8 +98,8 @@ pub enum HeaderError {
     },
     /// Header or section table do not match their CRC.
     HeaderCrc,
-    /// A section lies outside the file, or does not follow the one before: at the next multiple
-    /// of [`ALIGN`] after zeros, and in ascending order of kind and tag.
+    /// A section lies outside the file, or does not follow the one before: after zeros, and in
+    /// ascending order of kind and tag.
     SectionPlace {
         /// Its place in the table.
         index: u16,
@@ -144,18 +140,18 @@ impl Header {
         if crc32_parts(part(bytes, 0, CRC_AT), table) != u32_at(head, CRC_AT) {
             return Err(HeaderError::HeaderCrc);
         }
+        let mut sections = Sections::new(bytes, header.sections);
         let mut end = table_end;
         let mut last = 0;
         let mut index = 0;
-        while index < header.sections {
-            let section = Section::read(bytes, index);
-            let start = section.offset as usize;
+        while let Some(section) = sections.take_next() {
+            let start = section.offset;
             let rank = (section.kind as u32) << 16 | section.tag as u32;
             let inside = match bytes.len().checked_sub(start) {
                 Some(room) => section.bytes as usize <= room,
                 None => false,
             };
-            if !inside || start != end.next_multiple_of(ALIGN) || (index > 0 && rank <= last) {
+            if !inside || (index > 0 && rank <= last) {
                 return Err(HeaderError::SectionPlace { index });
             }
             let mut zeros = part(bytes, end, start - end);
@@ -186,14 +182,12 @@ impl Header {
             sections: u16_at(bytes, 10),
             file_bytes: u32_at(bytes, 12),
             arenas,
-            input: u16_at(bytes, 48),
-            output: u16_at(bytes, 50),
             input_shape: Shape::new(
+                u16_at(bytes, 48) as usize,
+                u16_at(bytes, 50) as usize,
                 u16_at(bytes, 52) as usize,
-                u16_at(bytes, 54) as usize,
-                u16_at(bytes, 56) as usize,
             ),
-            logits: u16_at(bytes, 58),
+            logits: u16_at(bytes, 54),
         }
     }
 
@@ -216,19 +210,17 @@ impl Header {
         for (i, arena) in self.arenas.iter().enumerate() {
             put(&mut bytes, 16 + 4 * i, arena.to_le_bytes());
         }
-        put(&mut bytes, 48, self.input.to_le_bytes());
-        put(&mut bytes, 50, self.output.to_le_bytes());
-        put(&mut bytes, 52, (self.input_shape.height as u16).to_le_bytes());
-        put(&mut bytes, 54, (self.input_shape.width as u16).to_le_bytes());
-        put(&mut bytes, 56, (self.input_shape.channels as u16).to_le_bytes());
-        put(&mut bytes, 58, self.logits.to_le_bytes());
+        put(&mut bytes, 48, (self.input_shape.height as u16).to_le_bytes());
+        put(&mut bytes, 50, (self.input_shape.width as u16).to_le_bytes());
+        put(&mut bytes, 52, (self.input_shape.channels as u16).to_le_bytes());
+        put(&mut bytes, 54, self.logits.to_le_bytes());
         let crc = crc32_parts(bytes.get(..CRC_AT).unwrap_or(&[]), table);
         put(&mut bytes, CRC_AT, crc.to_le_bytes());
         bytes
     }
 }
 
-const CRC_AT: usize = 60;
+const CRC_AT: usize = 56;
 
 /// Some of a file's bytes; none where they do not all lie in it.
 const fn part(file: &[u8], start: usize, bytes: usize) -> &[u8] {
@@ -242,36 +234,53 @@ const fn part(file: &[u8], start: usize, bytes: usize) -> &[u8] {
 }
 
 impl Section {
-    /// Entry `index` of the table behind the header.
-    pub const fn read(bytes: &[u8], index: u16) -> Section {
-        let at = HEADER_BYTES + ENTRY_BYTES * index as usize;
-        let entry: &[u8; ENTRY_BYTES] = match part(bytes, at, ENTRY_BYTES).first_chunk() {
-            Some(entry) => entry,
-            None => &[0; ENTRY_BYTES],
-        };
-        Section {
-            kind: u16_at(entry, 0),
-            tag: u16_at(entry, 2),
-            offset: u32_at(entry, 4),
-            bytes: u32_at(entry, 8),
-            crc: u32_at(entry, 12),
-        }
-    }
-
     /// The entry's bytes.
     pub fn encode(&self) -> [u8; ENTRY_BYTES] {
         let mut bytes = [0; ENTRY_BYTES];
         put(&mut bytes, 0, self.kind.to_le_bytes());
         put(&mut bytes, 2, self.tag.to_le_bytes());
-        put(&mut bytes, 4, self.offset.to_le_bytes());
-        put(&mut bytes, 8, self.bytes.to_le_bytes());
-        put(&mut bytes, 12, self.crc.to_le_bytes());
+        put(&mut bytes, 4, self.bytes.to_le_bytes());
+        put(&mut bytes, 8, self.crc.to_le_bytes());
         bytes
     }
 
     /// The section's content; empty where it lies outside the file.
     pub const fn content<'a>(&self, file: &'a [u8]) -> &'a [u8] {
-        part(file, self.offset as usize, self.bytes as usize)
+        part(file, self.offset, self.bytes as usize)
+    }
+}
+
+/// The sections of a file in the order of its table; none where that is cut short.
+#[derive(Clone, Debug)]
+pub struct Sections<'a> {
+    table: &'a [u8],
+    /// Where the one before ends.
+    end: usize,
+}
+
+impl<'a> Sections<'a> {
+    /// So many sections, as the file's header has them.
+    pub const fn new(file: &'a [u8], count: u16) -> Self {
+        let bytes = ENTRY_BYTES * count as usize;
+        Self { table: part(file, HEADER_BYTES, bytes), end: HEADER_BYTES + bytes }
+    }
+
+    /// The next section: [`next`](Iterator::next), in a `const` too.
+    pub const fn take_next(&mut self) -> Option<Section> {
+        let Some((entry, table)) = self.table.split_first_chunk::<ENTRY_BYTES>() else { return None };
+        // Up to the first section that lies outside the file, all of this fits.
+        let offset = self.end.wrapping_add(ALIGN - 1) & !(ALIGN - 1);
+        let (bytes, crc) = (u32_at(entry, 4), u32_at(entry, 8));
+        (self.table, self.end) = (table, offset.wrapping_add(bytes as usize));
+        Some(Section { kind: u16_at(entry, 0), tag: u16_at(entry, 2), offset, bytes, crc })
+    }
+}
+
+impl Iterator for Sections<'_> {
+    type Item = Section;
+
+    fn next(&mut self) -> Option<Section> {
+        self.take_next()
     }
 }
 
@@ -289,13 +298,11 @@ impl<'a> Verified<'a> {
         match Self::without_section_crcs(bytes) {
             Err(error) => Err(error),
             Ok(verified) => {
-                let mut index = 0;
-                while index < verified.header.sections {
-                    let section = Section::read(bytes, index);
+                let mut sections = verified.sections();
+                while let Some(section) = sections.take_next() {
                     if crc32(section.content(bytes)) != section.crc {
                         return Err(HeaderError::SectionCrc { kind: section.kind });
                     }
-                    index += 1;
                 }
                 Ok(verified)
             }
@@ -314,6 +321,11 @@ impl<'a> Verified<'a> {
     /// The header.
     pub const fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// The sections.
+    pub const fn sections(&self) -> Sections<'a> {
+        Sections::new(self.bytes, self.header.sections)
     }
 
     /// The whole file.

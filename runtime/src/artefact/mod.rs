@@ -15,9 +15,11 @@ mod tensor;
 pub(crate) use follow::replaces;
 
 pub use error::{OpProblem, ParseError, PlanProblem};
-pub use header::{Aligned, Header, HeaderError, Section, Verified};
+pub use header::{Aligned, Header, HeaderError, Section, Sections, Verified};
 pub use op::{AddRecord, Linear, OP_BYTES, Op, OpRecord};
-pub use plan::{CHOICE_BYTES, Choice, Fusion, PLACEMENT_BYTES, PLAN_HEAD_BYTES, Placement, Plan};
+pub use plan::{
+    CHOICE_BYTES, Choice, Fusion, MAX_ARENA, MAX_LINES, MAX_SCRATCH, PLACEMENT_BYTES, Placement, Plan,
+};
 pub use tensor::{TENSOR_BYTES, TensorInfo};
 
 use crate::kernels::{
@@ -86,15 +88,17 @@ impl<'a> Artefact<'a> {
     /// The content of a section; `None` where the file has none.
     #[inline(never)]
     const fn section(&self, kind: u16, tag: u16) -> Option<&'a [u8]> {
-        let mut index = 0;
-        while index < self.header.sections {
-            let section = Section::read(self.bytes, index);
+        let mut sections = self.sections();
+        while let Some(section) = sections.take_next() {
             if section.kind == kind && section.tag == tag {
                 return Some(section.content(self.bytes));
             }
-            index += 1;
         }
         None
+    }
+
+    const fn sections(&self) -> Sections<'a> {
+        Sections::new(self.bytes, self.header.sections)
     }
 
     /// The content of a text section; empty where the file has none.
@@ -126,15 +130,34 @@ impl<'a> Artefact<'a> {
     /// An operation's description, in execution order.
     #[inline(never)]
     pub fn op(&self, index: usize) -> Option<OpRecord> {
-        OpRecord::decode(self.ops.get(index)?)
+        OpRecord::decode(self.ops.get(index)?, index)
+    }
+
+    /// The tensor that holds the logits: the last operation's.
+    pub fn output(&self) -> u16 {
+        self.ops.len() as u16
+    }
+
+    /// The first and the last operation during which a tensor must keep its content: from the one that writes
+    /// it, for the image from the first, to the last that reads it, for the logits to the last of all.
+    pub fn lifetime(&self, tensor: u16) -> (usize, usize) {
+        let first = usize::from(tensor.saturating_sub(1));
+        let reads = |&index: &usize| self.op(index).is_some_and(|op| op.inputs().any(|read| read == tensor));
+        let last = (first..self.ops.len()).rev().find(reads);
+        (first, last.unwrap_or(first))
     }
 
     /// An operation's name, for people; empty where the file has none.
-    pub fn name(&self, op: &OpRecord) -> &'a str {
-        let names = self.section(kind::NAMES, 0).unwrap_or(&[]);
-        let tail = names.get(usize::from(op.name)..).unwrap_or(&[]);
-        let name = tail.split_first().and_then(|(&length, rest)| rest.get(..usize::from(length)));
-        name.and_then(|bytes| core::str::from_utf8(bytes).ok()).unwrap_or("")
+    pub fn name(&self, index: usize) -> &'a str {
+        let (mut names, mut before) = (self.section(kind::NAMES, 0).unwrap_or(&[]), index);
+        while let Some((&length, rest)) = names.split_first() {
+            let Some((name, behind)) = rest.split_at_checked(length.into()) else { break };
+            if before == 0 {
+                return core::str::from_utf8(name).unwrap_or("");
+            }
+            (names, before) = (behind, before - 1);
+        }
+        ""
     }
 
     /// Class names in the order of the logits; none where the file has none.
@@ -154,7 +177,8 @@ impl<'a> Artefact<'a> {
 
     /// The plan for a kernel family.
     pub fn plan(&self, family: Family) -> Option<Plan<'a>> {
-        Plan::new(self.section(kind::PLAN, family as u16)?, self.tensor_count(), self.op_count())
+        let content = self.section(kind::PLAN, family as u16)?;
+        Plan::new(content, self.header.arena_bytes(family), self.tensors)
     }
 
     /// The filter that an operation reads; `None` for one without.

@@ -1,4 +1,4 @@
-//! Op records: the closed set of operations and their 64-byte encoding. Knows no kernels.
+//! Op records: the closed set of operations and their encoding. Knows no kernels.
 
 use crate::bytes::{put, u8_at, u16_at, u32_at};
 use crate::kernels::Window;
@@ -6,24 +6,21 @@ use crate::layout::{Layout, WeightBits};
 use crate::requant::Rescale;
 
 /// Bytes of an op record.
-pub const OP_BYTES: usize = 64;
+pub const OP_BYTES: usize = 22;
 
-const CONV2D: u16 = 1;
-const DEPTHWISE_CONV2D: u16 = 2;
-const MATMUL: u16 = 3;
-const ADD: u16 = 4;
-const AVG_POOL2D: u16 = 5;
-const MAX_POOL2D: u16 = 6;
-const NO_INPUT: u16 = 0xFFFF;
+const CONV2D: u8 = 1;
+const DEPTHWISE_CONV2D: u8 = 2;
+const MATMUL: u8 = 3;
+const ADD: u8 = 4;
+const AVG_POOL2D: u8 = 5;
+const MAX_POOL2D: u8 = 6;
 
 /// An operation, as the artefact describes it; tensors are indices of tensor records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpRecord {
-    /// Offset of the name in the names section.
-    pub name: u16,
     /// First tensor read.
     pub input: u16,
-    /// Tensor written.
+    /// Tensor written: operation i writes tensor i + 1.
     pub output: u16,
     /// What it computes.
     pub op: Op,
@@ -114,17 +111,17 @@ impl OpRecord {
         core::iter::once(self.input).chain(other)
     }
 
-    /// Reads a record; `None` for an unknown operation, width or layout.
-    pub(super) fn decode(record: &[u8; OP_BYTES]) -> Option<Self> {
+    /// Reads the record of operation `index`; `None` for an unknown operation, width or layout.
+    pub(super) fn decode(record: &[u8; OP_BYTES], index: usize) -> Option<Self> {
         let (window, linear) = (window(record), linear(record));
-        let op = match u16_at(record, 0) {
+        let op = match u8_at(record, 0) {
             CONV2D => Op::Conv2d(window, linear?),
             DEPTHWISE_CONV2D => Op::DepthwiseConv2d(window, linear?),
             MATMUL => Op::MatMul(linear?),
             ADD => Op::Add(AddRecord {
-                other: u16_at(record, 6),
-                min: u8_at(record, 30) as i8,
-                max: u8_at(record, 31) as i8,
+                min: u8_at(record, 3) as i8,
+                max: u8_at(record, 4) as i8,
+                other: u16_at(record, 5),
                 a: rescale(record, 0),
                 b: rescale(record, 1),
                 out: rescale(record, 2),
@@ -133,41 +130,39 @@ impl OpRecord {
             MAX_POOL2D => Op::MaxPool2d(window),
             _ => return None,
         };
-        Some(Self { name: u16_at(record, 2), input: u16_at(record, 4), output: u16_at(record, 10), op })
+        Some(Self { input: u16_at(record, 1), output: index as u16 + 1, op })
     }
 
-    /// The record's bytes.
+    /// The record's bytes; the parts of a window are at most 255.
     pub fn encode(&self) -> [u8; OP_BYTES] {
         let mut record = [0; OP_BYTES];
-        let (code, other) = match &self.op {
-            Op::Conv2d(w, l) => (put_window(&mut record, w, Some(l), CONV2D), NO_INPUT),
-            Op::DepthwiseConv2d(w, l) => (put_window(&mut record, w, Some(l), DEPTHWISE_CONV2D), NO_INPUT),
+        let code = match &self.op {
+            Op::Conv2d(w, l) => put_window(&mut record, w, Some(l), CONV2D),
+            Op::DepthwiseConv2d(w, l) => put_window(&mut record, w, Some(l), DEPTHWISE_CONV2D),
             Op::MatMul(l) => {
                 put_linear(&mut record, l);
-                (MATMUL, NO_INPUT)
+                MATMUL
             }
             Op::Add(add) => {
-                put(&mut record, 30, [add.min as u8, add.max as u8]);
+                put(&mut record, 3, [add.min as u8, add.max as u8]);
+                put(&mut record, 5, add.other.to_le_bytes());
                 for (i, rescale) in [add.a, add.b, add.out].iter().enumerate() {
-                    put(&mut record, 32 + 4 * i, rescale.multiplier.to_le_bytes());
-                    put(&mut record, 44 + i, [rescale.shift]);
+                    put(&mut record, 7 + i, [rescale.shift]);
+                    put(&mut record, 10 + 4 * i, rescale.multiplier.to_le_bytes());
                 }
-                (ADD, add.other)
+                ADD
             }
-            Op::AvgPool2d(w) => (put_window(&mut record, w, None, AVG_POOL2D), NO_INPUT),
-            Op::MaxPool2d(w) => (put_window(&mut record, w, None, MAX_POOL2D), NO_INPUT),
+            Op::AvgPool2d(w) => put_window(&mut record, w, None, AVG_POOL2D),
+            Op::MaxPool2d(w) => put_window(&mut record, w, None, MAX_POOL2D),
         };
-        for (at, field) in
-            [(0, code), (2, self.name), (4, self.input), (6, other), (8, NO_INPUT), (10, self.output)]
-        {
-            put(&mut record, at, field.to_le_bytes());
-        }
+        put(&mut record, 0, [code]);
+        put(&mut record, 1, self.input.to_le_bytes());
         record
     }
 }
 
 fn window(record: &[u8; OP_BYTES]) -> Window {
-    let field = |i: usize| usize::from(u16_at(record, 12 + 2 * i));
+    let field = |i: usize| usize::from(u8_at(record, 6 + i));
     Window {
         kernel: [field(0), field(1)],
         stride: [field(2), field(3)],
@@ -175,10 +170,10 @@ fn window(record: &[u8; OP_BYTES]) -> Window {
     }
 }
 
-fn put_window(record: &mut [u8], window: &Window, constants: Option<&Linear>, code: u16) -> u16 {
+fn put_window(record: &mut [u8], window: &Window, constants: Option<&Linear>, code: u8) -> u8 {
     let fields = window.kernel.iter().chain(&window.stride).chain(&window.padding);
     for (i, &field) in fields.enumerate() {
-        put(record, 12 + 2 * i, (field as u16).to_le_bytes());
+        put(record, 6 + i, [field as u8]);
     }
     if let Some(constants) = constants {
         put_linear(record, constants);
@@ -187,25 +182,26 @@ fn put_window(record: &mut [u8], window: &Window, constants: Option<&Linear>, co
 }
 
 fn linear(record: &[u8; OP_BYTES]) -> Option<Linear> {
+    let storage = u8_at(record, 5);
     Some(Linear {
-        bits: WeightBits::from_code(u8_at(record, 28))?,
-        layout: Layout::from_code(u8_at(record, 29))?,
-        min: u8_at(record, 30) as i8,
-        max: u8_at(record, 31) as i8,
-        weights: u32_at(record, 32),
-        channels: u32_at(record, 36),
+        bits: WeightBits::from_code(storage & 0xF)?,
+        layout: Layout::from_code(storage >> 4)?,
+        min: u8_at(record, 3) as i8,
+        max: u8_at(record, 4) as i8,
+        weights: u32_at(record, 14),
+        channels: u32_at(record, 18),
     })
 }
 
 fn put_linear(record: &mut [u8], linear: &Linear) {
-    put(record, 28, [linear.bits as u8, linear.layout as u8, linear.min as u8, linear.max as u8]);
-    put(record, 32, linear.weights.to_le_bytes());
-    put(record, 36, linear.channels.to_le_bytes());
+    put(record, 3, [linear.min as u8, linear.max as u8, linear.bits as u8 | (linear.layout as u8) << 4]);
+    put(record, 14, linear.weights.to_le_bytes());
+    put(record, 18, linear.channels.to_le_bytes());
 }
 
 #[inline(always)]
 fn rescale(record: &[u8; OP_BYTES], i: usize) -> Rescale {
-    Rescale { multiplier: u32_at(record, 32 + 4 * i) as i32, shift: u8_at(record, 44 + i) }
+    Rescale { multiplier: u32_at(record, 10 + 4 * i) as i32, shift: u8_at(record, 7 + i) }
 }
 
 #[cfg(test)]
@@ -233,17 +229,17 @@ mod tests {
             Op::AvgPool2d(window),
             Op::MaxPool2d(window),
         ] {
-            let record = OpRecord { name: 3, input: 4, output: 5, op };
-            assert_eq!(OpRecord::decode(&record.encode()), Some(record));
+            let record = OpRecord { input: 4, output: 5, op };
+            assert_eq!(OpRecord::decode(&record.encode(), 4), Some(record));
         }
-        assert_eq!(OpRecord::decode(&[0; OP_BYTES]), None);
+        assert_eq!(OpRecord::decode(&[0; OP_BYTES], 0), None);
     }
 
     #[test]
     fn an_add_reads_two_tensors() {
         let rescale = Rescale { multiplier: 1 << 30, shift: 30 };
         let add = AddRecord { other: 9, min: 0, max: 15, a: rescale, b: rescale, out: rescale };
-        let record = OpRecord { name: 0, input: 4, output: 5, op: Op::Add(add) };
+        let record = OpRecord { input: 4, output: 5, op: Op::Add(add) };
         assert!(record.inputs().eq([4, 9]));
     }
 }

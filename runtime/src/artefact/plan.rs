@@ -1,35 +1,35 @@
-//! Plans: where each tensor lies in the arena and when it lives, and how each op is executed, for
-//! one kernel family.
+//! Plans: where each tensor lies in the arena, and how each op is executed, for one kernel family.
 //!
-//! A plan section is a 8-byte head (arena bytes u32, tensors u16, ops u16), then a record of 12
-//! bytes per tensor, then one of 12 bytes per op.
+//! A plan section is a record per tensor, then one per op up to the last op that is not executed as
+//! [`Choice::default`] says.
 
 use core::ops::Range;
 
+use super::tensor::{TENSOR_BYTES, height};
 use crate::bytes::{put, u8_at, u16_at, u32_at};
 use crate::kernels::Kernel;
 
-/// Bytes of a plan's head.
-pub const PLAN_HEAD_BYTES: usize = 8;
 /// Bytes of a tensor's placement.
-pub const PLACEMENT_BYTES: usize = 12;
+pub const PLACEMENT_BYTES: usize = 4;
 /// Bytes of an op's choice.
-pub const CHOICE_BYTES: usize = 12;
+pub const CHOICE_BYTES: usize = 7;
+/// Bytes of the largest arena.
+pub const MAX_ARENA: usize = 1 << 26;
+/// Bytes of the largest scratch.
+pub const MAX_SCRATCH: usize = 4 * u16::MAX as usize;
+/// Lines of the longest ring.
+pub const MAX_LINES: usize = WHOLE as usize - 1;
+/// Stands for as many lines as the tensor has rows.
+const WHOLE: u8 = u8::MAX;
 
-/// Where a tensor lies, and from which op to which it must keep its content, both included.
-///
-/// The image lives from op 0, each other tensor from the op that writes it; the logits live to
-/// the last op.
+/// Where a tensor lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Placement {
-    /// Bytes from the start of the arena.
+    /// Bytes from the start of the arena, a multiple of 4.
     pub offset: u32,
-    /// First op.
-    pub first: u16,
-    /// Last op.
-    pub last: u16,
-    /// Rows that the place holds: the height for a whole tensor, fewer for a ring of lines, 0 for
-    /// the output of a convolution that is fused with the add behind it, which is never stored.
+    /// Rows that the place holds: the height for a whole tensor, fewer for a ring of lines, at most
+    /// [`MAX_LINES`], 0 for the output of a convolution that is fused with the add behind it, which is never
+    /// stored.
     pub lines: u16,
 }
 
@@ -64,34 +64,37 @@ pub struct Choice {
     /// Whether the first of several calls makes only so many rows that a later one ends where the reader
     /// needs it to: shorter rings for one call more.
     pub short_start: bool,
-    /// Scratch bytes from the start of the arena.
+    /// Scratch bytes from the start of the arena, a multiple of 4.
     pub scratch: u32,
-    /// Bytes of scratch; 0 for none.
+    /// Bytes of scratch, a multiple of 4 of at most [`MAX_SCRATCH`]; 0 for none.
     pub scratch_bytes: u32,
 }
 
 /// A plan section, read in place.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan<'a> {
-    arena_bytes: u32,
+    arena_bytes: usize,
+    tensors: &'a [[u8; TENSOR_BYTES]],
     placements: &'a [[u8; PLACEMENT_BYTES]],
     choices: &'a [[u8; CHOICE_BYTES]],
 }
 
 impl<'a> Plan<'a> {
-    /// A plan over a section's bytes; `None` where the length does not fit the counts.
-    pub(super) fn new(bytes: &'a [u8], tensors: usize, ops: usize) -> Option<Self> {
-        let (head, records) = bytes.split_first_chunk::<PLAN_HEAD_BYTES>()?;
-        let (placements, choices) = records.split_at_checked(PLACEMENT_BYTES * tensors)?;
-        let counts = (usize::from(u16_at(head, 4)), usize::from(u16_at(head, 6)));
-        let fits = counts == (tensors, ops) && choices.len() == CHOICE_BYTES * ops;
-        let (placements, choices) = (placements.as_chunks().0, choices.as_chunks().0);
-        fits.then_some(Self { arena_bytes: u32_at(head, 0), placements, choices })
+    /// A plan over a section's bytes; `None` where the length does not fit the tensors, one more than ops.
+    pub(super) fn new(
+        bytes: &'a [u8],
+        arena_bytes: usize,
+        tensors: &'a [[u8; TENSOR_BYTES]],
+    ) -> Option<Self> {
+        let (placements, choices) = bytes.split_at_checked(PLACEMENT_BYTES * tensors.len())?;
+        let (choices, rest) = choices.as_chunks();
+        let fits = rest.is_empty() && choices.len() < tensors.len();
+        fits.then_some(Self { arena_bytes, tensors, placements: placements.as_chunks().0, choices })
     }
 
     /// Bytes of arena that the plan needs.
     pub fn arena_bytes(&self) -> usize {
-        self.arena_bytes as usize
+        self.arena_bytes
     }
 
     /// Number of tensors placed.
@@ -101,57 +104,47 @@ impl<'a> Plan<'a> {
 
     /// Number of ops that it covers.
     pub fn ops(&self) -> usize {
-        self.choices.len()
+        self.placements.len().saturating_sub(1)
     }
 
     /// Where a tensor lies.
     #[inline(never)]
     pub fn placement(&self, tensor: usize) -> Placement {
-        let record = self.placements.get(tensor).unwrap_or(&[0; PLACEMENT_BYTES]);
-        Placement {
-            offset: u32_at(record, 0),
-            first: u16_at(record, 4),
-            last: u16_at(record, 6),
-            lines: u16_at(record, 8),
-        }
+        let place = self.placements.get(tensor).map_or(0, |record| u32_at(record, 0));
+        let lines = match place as u8 {
+            WHOLE => self.tensors.get(tensor).map_or(0, height),
+            lines => lines.into(),
+        };
+        Placement { offset: place >> 8 << 2, lines }
     }
 
     /// How an op is executed; `None` for a code that this runtime does not know.
     #[inline(never)]
     pub fn choice(&self, op: usize) -> Option<Choice> {
-        let record = self.choices.get(op)?;
-        let flags = Some(u8_at(record, 2)).filter(|&flags| flags < 4)?;
+        let record = self.choices.get(op).unwrap_or(&[0; CHOICE_BYTES]);
+        let word = u32_at(record, 0);
         Some(Choice {
-            kernel: Kernel::from_code(u8_at(record, 0))?,
-            fusion: match u8_at(record, 1) {
+            kernel: Kernel::from_code(word as u8 & 0xF)?,
+            fusion: match word >> 4 & 3 {
                 0 => Fusion::None,
                 1 => Fusion::WithNext,
                 2 => Fusion::Done,
                 _ => return None,
             },
-            streamed: flags & 1 != 0,
-            short_start: flags & 2 != 0,
-            rows: u8_at(record, 3),
-            scratch: u32_at(record, 4),
-            scratch_bytes: u32_at(record, 8),
+            streamed: word & 0x40 != 0,
+            short_start: word & 0x80 != 0,
+            rows: u8_at(record, 4),
+            scratch: word >> 8 << 2,
+            scratch_bytes: u32::from(u16_at(record, 5)) << 2,
         })
     }
 }
 
 impl Placement {
-    /// Whether the tensor must keep its content while `op` runs.
-    pub fn lives_at(&self, op: u16) -> bool {
-        self.first <= op && op <= self.last
-    }
-
-    /// The record's bytes.
-    pub fn encode(&self) -> [u8; PLACEMENT_BYTES] {
-        let mut record = [0; PLACEMENT_BYTES];
-        put(&mut record, 0, self.offset.to_le_bytes());
-        put(&mut record, 4, self.first.to_le_bytes());
-        put(&mut record, 6, self.last.to_le_bytes());
-        put(&mut record, 8, self.lines.to_le_bytes());
-        record
+    /// The bytes of the record of a tensor with so many rows.
+    pub fn encode(&self, height: usize) -> [u8; PLACEMENT_BYTES] {
+        let lines = if usize::from(self.lines) == height { WHOLE } else { self.lines as u8 };
+        words(self.offset, lines)
     }
 }
 
@@ -165,21 +158,29 @@ impl Choice {
     /// The record's bytes.
     pub fn encode(&self) -> [u8; CHOICE_BYTES] {
         let mut record = [0; CHOICE_BYTES];
-        let flags = self.streamed as u8 | (self.short_start as u8) << 1;
-        put(&mut record, 0, [self.kernel as u8, self.fusion as u8, flags, self.rows]);
-        put(&mut record, 4, self.scratch.to_le_bytes());
-        put(&mut record, 8, self.scratch_bytes.to_le_bytes());
+        let flags = (self.streamed as u8) << 6 | (self.short_start as u8) << 7;
+        put(&mut record, 0, words(self.scratch, self.kernel as u8 | (self.fusion as u8) << 4 | flags));
+        put(&mut record, 4, [self.rows]);
+        put(&mut record, 5, ((self.scratch_bytes >> 2) as u16).to_le_bytes());
         record
     }
 }
 
+/// An offset in the arena, in words, behind a byte.
+fn words(offset: u32, low: u8) -> [u8; 4] {
+    (offset >> 2 << 8 | u32::from(low)).to_le_bytes()
+}
+
 #[cfg(test)]
 mod tests {
+    use half::f16;
+
     use super::*;
+    use crate::artefact::TensorInfo;
+    use crate::shape::{DType, Shape};
 
     #[test]
-    fn records_lie_behind_the_head() {
-        let placement = Placement { offset: 16, first: 0, last: 2, lines: 3 };
+    fn records_follow_one_another() {
         let choice = Choice {
             kernel: Kernel::Winograd,
             fusion: Fusion::WithNext,
@@ -189,20 +190,29 @@ mod tests {
             scratch: 64,
             scratch_bytes: 32,
         };
-        let mut bytes = vec![0, 4, 0, 0, 1, 0, 1, 0];
-        bytes.extend(placement.encode());
+        let info =
+            TensorInfo { shape: Shape::new(300, 1, 1), dtype: DType::I8, zero_point: 0, scale: f16::ONE };
+        let tensors = [info.encode(); 3];
+        let placements = [300, 3, 0].map(|lines| Placement { offset: MAX_ARENA as u32 - 4, lines });
+        let mut bytes = placements.map(|placement| placement.encode(300)).concat();
         bytes.extend(choice.encode());
-        let plan = Plan::new(&bytes, 1, 1).expect("a well-formed plan");
-        assert_eq!(plan.arena_bytes(), 1024);
-        assert_eq!(plan.placement(0), placement);
-        assert_eq!(plan.choice(0), Some(choice));
+        let plan = Plan::new(&bytes, 1024, &tensors).expect("a well-formed plan");
+        assert_eq!([0, 1, 2].map(|tensor| plan.placement(tensor)), placements);
+        assert_eq!([0, 1].map(|op| plan.choice(op)), [choice, Choice::default()].map(Some));
         assert_eq!(choice.scratch_range(), 64..96);
         assert_eq!(Choice { scratch_bytes: 0, ..choice }.scratch_range(), 0..0);
-        for at in 0..3 {
+        for code in [0x0F, 0x30] {
             let mut bytes = bytes.clone();
-            bytes[PLAN_HEAD_BYTES + PLACEMENT_BYTES + at] = 9;
-            assert_eq!(Plan::new(&bytes, 1, 1).expect("a well-formed plan").choice(0), None);
+            bytes[3 * PLACEMENT_BYTES] |= code;
+            assert_eq!(Plan::new(&bytes, 1024, &tensors).expect("a well-formed plan").choice(0), None);
         }
-        assert!(Plan::new(&bytes, 2, 1).is_none());
+        assert!(Plan::new(&bytes, 1024, &tensors[..2]).is_none());
+        assert!(Plan::new(&bytes[..bytes.len() - 1], 1024, &tensors).is_none());
+    }
+
+    #[test]
+    fn the_largest_scratch() {
+        let choice = Choice { scratch_bytes: MAX_SCRATCH as u32, ..Choice::default() };
+        assert_eq!(choice.encode(), [0, 0, 0, 0, 0, 0xFF, 0xFF]);
     }
 }

@@ -7,7 +7,7 @@ use crate::kernels::{Ring, TensorMut, TensorRef};
 use crate::shape::{DType, Shape};
 
 /// Bytes of a tensor record.
-pub const TENSOR_BYTES: usize = 16;
+pub const TENSOR_BYTES: usize = 11;
 
 /// An activation, as the artefact describes it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,30 +43,33 @@ impl TensorInfo {
     /// Reads a record; `None` for an unknown type, an empty or huge shape, or a zero point in a
     /// 4-bit tensor.
     pub(super) fn decode(record: &[u8; TENSOR_BYTES]) -> Option<Self> {
-        let dtype = DType::from_code(u8_at(record, 0))?;
-        let zero_point = u8_at(record, 1) as i8;
-        let shape = Shape::new(
-            usize::from(u16_at(record, 4)),
-            usize::from(u16_at(record, 6)),
-            usize::try_from(u32_at(record, 8)).ok()?,
-        );
+        let storage = u32_at(record, 0);
+        let dtype = DType::from_code(storage as u8 & 0xF)?;
+        let zero_point = u8_at(record, 4) as i8;
+        let (height, width) = (height(record), u16_at(record, 9));
+        let shape = Shape::new(height.into(), width.into(), (storage >> 4) as usize);
         shape.checked_bytes(dtype)?;
         if dtype.bits() == 4 && zero_point != 0 {
             return None;
         }
-        Some(Self { shape, dtype, zero_point, scale: f16::from_bits(u16_at(record, 2)) })
+        Some(Self { shape, dtype, zero_point, scale: f16::from_bits(u16_at(record, 5)) })
     }
 
-    /// The record's bytes.
+    /// The record's bytes; extents are at most 65,535, channels below 2^28.
     pub fn encode(&self) -> [u8; TENSOR_BYTES] {
         let mut record = [0; TENSOR_BYTES];
-        put(&mut record, 0, [self.dtype as u8, self.zero_point as u8]);
-        put(&mut record, 2, self.scale.to_bits().to_le_bytes());
-        put(&mut record, 4, (self.shape.height as u16).to_le_bytes());
-        put(&mut record, 6, (self.shape.width as u16).to_le_bytes());
-        put(&mut record, 8, (self.shape.channels as u32).to_le_bytes());
+        put(&mut record, 0, ((self.shape.channels as u32) << 4 | self.dtype as u32).to_le_bytes());
+        put(&mut record, 4, [self.zero_point as u8]);
+        put(&mut record, 5, self.scale.to_bits().to_le_bytes());
+        put(&mut record, 7, (self.shape.height as u16).to_le_bytes());
+        put(&mut record, 9, (self.shape.width as u16).to_le_bytes());
         record
     }
+}
+
+/// The height in a tensor's record.
+pub(super) fn height(record: &[u8; TENSOR_BYTES]) -> u16 {
+    u16_at(record, 7)
 }
 
 #[cfg(test)]

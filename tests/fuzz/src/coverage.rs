@@ -8,7 +8,7 @@ use fourbit::{HeaderError, ParseError};
 use crate::execute::Outcome;
 
 /// Every reason for a refusal, in the order in which the parser looks.
-const REASONS: [&str; 31] = [
+const REASONS: [&str; 30] = [
     "truncated",
     "trailing bytes",
     "bad magic",
@@ -33,7 +33,6 @@ const REASONS: [&str; 31] = [
     "plan: length",
     "plan: arena",
     "plan: place",
-    "plan: lifetime",
     "plan: overlap",
     "plan: scratch",
     "plan: kernel",
@@ -122,13 +121,12 @@ fn reason(error: &ParseError) -> usize {
             PlanProblem::Length => 21,
             PlanProblem::Arena => 22,
             PlanProblem::Place { .. } => 23,
-            PlanProblem::Lifetime { .. } => 24,
-            PlanProblem::Overlap { .. } => 25,
-            PlanProblem::Scratch { .. } => 26,
-            PlanProblem::Kernel { .. } => 27,
-            PlanProblem::Fusion { .. } => 28,
-            PlanProblem::Group { .. } => 29,
-            PlanProblem::Ring { .. } => 30,
+            PlanProblem::Overlap { .. } => 24,
+            PlanProblem::Scratch { .. } => 25,
+            PlanProblem::Kernel { .. } => 26,
+            PlanProblem::Fusion { .. } => 27,
+            PlanProblem::Group { .. } => 28,
+            PlanProblem::Ring { .. } => 29,
         },
     }
 }

@@ -1,7 +1,7 @@
 //! Fields of records, headers and constants, each changed to a value that is likely to matter.
 
 use fourbit::artefact::header::kind;
-use fourbit::artefact::{CHOICE_BYTES, OP_BYTES, PLACEMENT_BYTES, PLAN_HEAD_BYTES, TENSOR_BYTES};
+use fourbit::artefact::{CHOICE_BYTES, OP_BYTES, PLACEMENT_BYTES, TENSOR_BYTES};
 use fourbit_tests::Rng;
 
 use crate::reseal::Parts;
@@ -9,38 +9,32 @@ use crate::reseal::Parts;
 /// Place and width of a field in its record.
 type Field = (usize, usize);
 
-const HEADER: [Field; 10] =
-    [(16, 4), (20, 4), (24, 4), (44, 4), (48, 2), (50, 2), (52, 2), (54, 2), (56, 2), (58, 2)];
-const TENSOR: [Field; 6] = [(0, 1), (1, 1), (2, 2), (4, 2), (6, 2), (8, 4)];
-const OP: [Field; 24] = [
-    (0, 2),
-    (2, 2),
-    (4, 2),
-    (6, 2),
-    (10, 2),
-    (12, 2),
-    (14, 2),
-    (16, 2),
-    (18, 2),
-    (20, 2),
-    (22, 2),
-    (24, 2),
-    (26, 2),
-    (28, 1),
-    (29, 1),
-    (30, 1),
-    (31, 1),
-    (32, 4),
-    (36, 4),
-    (40, 4),
-    (44, 1),
-    (45, 1),
-    (46, 1),
-    (60, 4),
+const HEADER: [Field; 8] = [(16, 4), (20, 4), (24, 4), (44, 4), (48, 2), (50, 2), (52, 2), (54, 2)];
+const TENSOR: [Field; 6] = [(0, 1), (0, 4), (4, 1), (5, 2), (7, 2), (9, 2)];
+const OP: [Field; 20] = [
+    (0, 1),
+    (1, 2),
+    (3, 1),
+    (4, 1),
+    (5, 1),
+    (5, 2),
+    (6, 1),
+    (7, 1),
+    (8, 1),
+    (9, 1),
+    (10, 1),
+    (11, 1),
+    (12, 1),
+    (13, 1),
+    (10, 4),
+    (14, 4),
+    (18, 4),
+    (19, 1),
+    (20, 1),
+    (21, 1),
 ];
-const PLAN_HEAD: [Field; 3] = [(0, 4), (4, 2), (6, 2)];
-const PLACEMENT: [Field; 4] = [(0, 4), (4, 2), (6, 2), (8, 2)];
-const CHOICE: [Field; 6] = [(0, 1), (1, 1), (2, 1), (3, 1), (4, 4), (8, 4)];
+const PLACEMENT: [Field; 3] = [(0, 1), (1, 3), (0, 4)];
+const CHOICE: [Field; 4] = [(0, 1), (1, 3), (4, 1), (5, 2)];
 
 /// Changes one field.
 pub(crate) fn change(parts: &mut Parts, rng: &mut Rng) {
@@ -67,29 +61,22 @@ fn record(parts: &mut Parts, kind: u16, size: usize, fields: &[Field], rng: &mut
     one(content, at, fields[rng.size(0, fields.len() - 1)], rng);
 }
 
-/// A field of some plan; a change of arena bytes is as often as not made in the header too.
+/// A field of some plan.
 fn plan(parts: &mut Parts, rng: &mut Rng) {
     let tensors = parts.find(kind::TENSORS).map_or(0, |i| parts.sections[i].content.len() / TENSOR_BYTES);
     let ops = parts.find(kind::OPS).map_or(0, |i| parts.sections[i].content.len() / OP_BYTES);
     let tag = rng.pick([0u16, 0, 1, 2, 3]);
     let part = parts.sections.iter_mut().find(|part| (part.kind, part.tag) == (kind::PLAN, tag));
     let Some(part) = part else { return };
-    match rng.size(0, 7) {
-        0 => {
-            one(&mut part.content, 0, rng.pick(PLAN_HEAD), rng);
-            if let (Some(arena), true) = (part.content.get(..4), rng.one_in(2)) {
-                parts.header[16 + 4 * usize::from(tag)..][..4].copy_from_slice(arena);
-            }
+    if rng.one_in(3) {
+        let at = PLACEMENT_BYTES * tensors + CHOICE_BYTES * rng.size(0, ops.saturating_sub(1));
+        if part.content.len() < at + CHOICE_BYTES {
+            part.content.resize(at + CHOICE_BYTES, 0);
         }
-        1..6 => {
-            let at = PLAN_HEAD_BYTES + PLACEMENT_BYTES * rng.size(0, tensors.saturating_sub(1));
-            one(&mut part.content, at, rng.pick(PLACEMENT), rng);
-        }
-        _ => {
-            let choices = PLAN_HEAD_BYTES + PLACEMENT_BYTES * tensors;
-            let at = choices + CHOICE_BYTES * rng.size(0, ops.saturating_sub(1));
-            one(&mut part.content, at, rng.pick(CHOICE), rng);
-        }
+        one(&mut part.content, at, rng.pick(CHOICE), rng);
+    } else {
+        let at = PLACEMENT_BYTES * rng.size(0, tensors.saturating_sub(1));
+        one(&mut part.content, at, rng.pick(PLACEMENT), rng);
     }
 }
 

@@ -3,13 +3,13 @@
 //! What a changed file must get past before its content is looked at; the fuzzer and the tests of
 //! bad input change sections, records and fields between [`Parts::of`] and [`Parts::join`].
 
-use fourbit::artefact::Section;
 use fourbit::artefact::header::{ALIGN, ENTRY_BYTES, HEADER_BYTES};
+use fourbit::artefact::{Section, Sections};
 use fourbit::crc32;
 
 /// Where the header holds the file's length and its CRC.
 const FILE_BYTES_AT: usize = 12;
-const CRC_AT: usize = 60;
+const CRC_AT: usize = 56;
 
 /// Header and sections of an artefact.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,11 +32,12 @@ impl Parts {
     /// The parts of a well-formed file.
     pub(crate) fn of(file: &[u8]) -> Self {
         let header = *file.first_chunk().expect("a whole header");
-        let part = |index| {
-            let section = Section::read(file, index);
-            Part { kind: section.kind, tag: section.tag, content: section.content(file).to_vec() }
+        let part = |section: Section| Part {
+            kind: section.kind,
+            tag: section.tag,
+            content: section.content(file).to_vec(),
         };
-        Self { header, sections: (0..count(file)).map(part).collect() }
+        Self { header, sections: Sections::new(file, count(file)).map(part).collect() }
     }
 
     /// The content of the first section of a kind.
@@ -51,7 +52,7 @@ impl Parts {
         file.resize(HEADER_BYTES + ENTRY_BYTES * self.sections.len(), 0);
         for (index, Part { kind, tag, content }) in self.sections.iter().enumerate() {
             file.resize(file.len().next_multiple_of(ALIGN), 0);
-            let (offset, bytes) = (file.len() as u32, content.len() as u32);
+            let (offset, bytes) = (file.len(), content.len() as u32);
             let entry = Section { kind: *kind, tag: *tag, offset, bytes, crc: crc32(content) };
             put(&mut file, HEADER_BYTES + ENTRY_BYTES * index, &entry.encode());
             file.extend(content);
@@ -66,10 +67,10 @@ impl Parts {
 
 /// Repairs the CRC of every section that the table places inside the file, then the header's.
 pub(crate) fn reseal(file: &mut [u8]) {
-    for index in 0..count(file) {
-        let section = Section::read(file, index);
+    let sections: Vec<Section> = Sections::new(file, count(file)).collect();
+    for (index, section) in sections.into_iter().enumerate() {
         let crc = crc32(section.content(file));
-        let at = HEADER_BYTES + ENTRY_BYTES * usize::from(index);
+        let at = HEADER_BYTES + ENTRY_BYTES * index;
         if let Some(entry) = file.get_mut(at..at + ENTRY_BYTES) {
             entry.copy_from_slice(&Section { crc, ..section }.encode());
         }

@@ -5,7 +5,7 @@ use fourbit::artefact::Plan;
 use plotters::prelude::*;
 
 use super::{Area, BAD, FAINT, INK, RULE, Type, blend, drawn, fill, frame, png, text, upwards, width};
-use crate::describe::place_bytes;
+use crate::describe::{place_bytes, tensor_name};
 use crate::table::thousands;
 
 const LEFT: i32 = 110;
@@ -68,8 +68,9 @@ pub(crate) fn arena(
             let place = plan.placement(tensor);
             let (start, end) =
                 (place.offset as usize, place.offset as usize + place_bytes(&info, place.lines));
-            let name = producer(artefact, tensor as u16);
-            let span = (usize::from(place.first), usize::from(place.last) + 1);
+            let name = tensor_name(artefact, tensor as u16);
+            let (first, last) = artefact.lifetime(tensor as u16);
+            let span = (first, last + 1);
             block(area, &axes, span, (start, end), COLORS[tensor % COLORS.len()], &name)?;
         }
         for op in 0..artefact.op_count() {
@@ -124,8 +125,7 @@ fn scales(area: &Area<'_>, artefact: &Artefact<'_>, axes: &Axes) -> anyhow::Resu
         text(area, &thousands(byte as u64), (LEFT - 12, y), Type::new(16).color(FAINT).right())?;
     }
     for op in 0..artefact.op_count() {
-        let Some(record) = artefact.op(op) else { continue };
-        let name = artefact.name(&record);
+        let name = artefact.name(op);
         let set = Type::new(16);
         let length = width(area, name, set);
         let at = (axes.x(op) + axes.column / 2, TOP + HEIGHT + 12 + length / 2);
@@ -141,13 +141,6 @@ fn step(bytes: usize) -> usize {
         step *= if step.to_string().starts_with('1') { 2 } else { 5 };
     }
     step
-}
-
-/// What wrote a tensor, for people.
-fn producer(artefact: &Artefact<'_>, tensor: u16) -> String {
-    let mut ops = (0..artefact.op_count()).filter_map(|i| artefact.op(i));
-    let writer = ops.find(|record| record.output == tensor);
-    writer.map_or("image".to_owned(), |record| artefact.name(&record).to_owned())
 }
 
 #[cfg(test)]

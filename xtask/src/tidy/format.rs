@@ -1,7 +1,7 @@
 //! The format document moves with the code: it states the version, the sizes and every section.
 
 use fourbit::artefact::header::{ALIGN, ENTRY_BYTES, HEADER_BYTES, MAX_FAMILIES, VERSION, kind};
-use fourbit::artefact::{CHOICE_BYTES, OP_BYTES, PLACEMENT_BYTES, PLAN_HEAD_BYTES, TENSOR_BYTES};
+use fourbit::artefact::{CHOICE_BYTES, OP_BYTES, PLACEMENT_BYTES, TENSOR_BYTES};
 
 use super::{Finding, Source};
 
@@ -46,7 +46,6 @@ fn statements() -> Vec<String> {
         ("section entry", ENTRY_BYTES),
         ("tensor record", TENSOR_BYTES),
         ("op record", OP_BYTES),
-        ("plan head", PLAN_HEAD_BYTES),
         ("placement", PLACEMENT_BYTES),
         ("choice", CHOICE_BYTES),
     ];

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 
+use fourbit::artefact::MAX_LINES;
 use fourbit::artefact::schedule::{Call, Schedule, Stage};
 use fourbit::kernels::Kernel;
 
@@ -180,7 +181,7 @@ impl<'w, 'n> Walk<'w, 'n> {
             };
             self.leaves(*id) || units.iter().any(|unit| flat(&unit))
         };
-        lines.retain(|id, lines| !whole(id) && *lines < self.net.height(*id));
+        lines.retain(|id, lines| !whole(id) && *lines < self.net.height(*id) && *lines <= MAX_LINES);
         // A sum that is whole takes the place of its addend, which is whole for it.
         for unit in units {
             let stored = !lines.contains_key(&unit.writes);
@@ -263,7 +264,7 @@ impl<'w, 'n> Walk<'w, 'n> {
             }
             lines = lines.max(all.len());
         }
-        (lines < least).then_some(lines)
+        (lines < least && lines <= MAX_LINES).then_some(lines)
     }
 
     /// Whether both are in one ring.
