@@ -1,12 +1,15 @@
 //! Bad artefacts: each is refused with its own error, in one sentence that says what to do.
 //!
-//! Here the file as a whole: cut, damaged, put together wrongly. `artefact/content.rs` has files
-//! that are whole and ask for what cannot be run, `artefact/buffers.rs` the caller's buffers.
+//! Here the file as a whole: cut, damaged, put together wrongly. `artefact/content.rs` and
+//! `artefact/plans.rs` have files that are whole and ask for what cannot be run, `artefact/buffers.rs` the
+//! caller's buffers.
 
 #[path = "artefact/buffers.rs"]
 mod buffers;
 #[path = "artefact/content.rs"]
 mod content;
+#[path = "artefact/plans.rs"]
+mod plans;
 #[path = "common/reseal.rs"]
 mod reseal;
 #[path = "artefact/tiny.rs"]

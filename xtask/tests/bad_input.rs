@@ -54,7 +54,7 @@ fn damaged_artefacts() {
         bytes
     };
     let mut newer = good.clone();
-    newer[8] = 3;
+    newer[8] = 4;
     let long = [&good[..], &[0]].concat();
     for (what, bytes, sentence) in [
         ("empty", vec![], "is empty; copy or compile it again"),
@@ -62,7 +62,7 @@ fn damaged_artefacts() {
         ("long", long, "copy or build it again"),
         ("flipped", changed(good.len() - 1), "is corrupt (CRC of section"),
         ("header", changed(17), "header is corrupt (CRC)"),
-        ("newer", newer, "has format version 3, this runtime reads 2; compile the network again"),
+        ("newer", newer, "has format version 4, this runtime reads 3; compile the network again"),
         ("other", vec![b'x'; 4096], "is not a Fourbit artefact"),
     ] {
         let path = folder.write(&format!("{what}.fourbit"), &bytes);
