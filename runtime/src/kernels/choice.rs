@@ -44,7 +44,7 @@ impl Kernel {
     /// Every kernel, in the order of its code.
     pub const ALL: [Kernel; 2] = [Kernel::Direct, Kernel::Winograd];
 
-    /// The kernel that a choice's byte names.
+    /// The kernel that a choice's code names.
     pub const fn from_code(code: u8) -> Option<Self> {
         match code {
             0 => Some(Kernel::Direct),
