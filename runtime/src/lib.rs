@@ -17,7 +17,7 @@
 //! use fourbit::{Artefact, ParseError, HeaderError};
 //!
 //! let error = Artefact::parse(b"not a network").unwrap_err();
-//! assert_eq!(error, ParseError::Header(HeaderError::Truncated { need: 64, have: 13 }));
+//! assert_eq!(error, ParseError::Header(HeaderError::Truncated { need: 60, have: 13 }));
 //! ```
 
 #![cfg_attr(not(any(test, feature = "host")), no_std)]
