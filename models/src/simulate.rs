@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use fourbit::kernels::{Family, Host, Kernels, Reference, TensorRef, Vectors};
+use fourbit::kernels::{Family, Host, Kernels, Reference, TensorRef};
 use fourbit::{Artefact, Event, Observer, Session, SessionError, crc32};
 use rayon::prelude::*;
 
@@ -95,7 +95,7 @@ impl<'a> Simulator<'a> {
         let mut weights = Vec::new();
         if backend == Backend::Host {
             weights.resize(Host::weights_len(&artefact), 0);
-            Host::unpack(&artefact, Vectors::best(), &mut weights);
+            Host::unpack(&artefact, Host::vectors(&artefact), &mut weights);
         }
         Self { artefact, weights, backend }
     }
@@ -192,7 +192,12 @@ impl<'a> Simulator<'a> {
             Backend::Reference => self.session(family, Reference, pairs, observer),
             Backend::Host => {
                 let mut patch = vec![0; Host::patch_len(&self.artefact)];
-                self.session(family, Host::new(Vectors::best(), &self.weights, &mut patch), pairs, observer)
+                self.session(
+                    family,
+                    Host::new(Host::vectors(&self.artefact), &self.weights, &mut patch),
+                    pairs,
+                    observer,
+                )
             }
         }
     }

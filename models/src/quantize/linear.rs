@@ -10,6 +10,9 @@ use crate::scheme::{quantize_weight, weight_scale};
 
 /// Largest magnitude of a rounded bias: it leaves half of the accumulator to the products.
 const MAX_BIAS: f64 = (1u32 << 30) as f64;
+/// 2^-22: with it rescales shift by 52 at most, and kernels make them in one instruction, those whose sums are
+/// four times too large too. One channel that shifts by more would leave its whole layer to the reference.
+const LEAST_FACTOR: f64 = 1.0 / (1u32 << 22) as f64;
 
 /// The integer constants of a linear node.
 pub(super) fn linear(graph: &Graph, node: &Node, conv: &Conv) -> Result<QLinear, QuantizeError> {
@@ -112,12 +115,12 @@ impl Channel {
 }
 
 /// The weights' scale: that of training, but larger where a channel's weights are so small beside
-/// its bias or the output's step that the bias would leave its range or the factor 2^-32.
+/// its bias or the output's step that the bias would leave its range or the factor [`LEAST_FACTOR`].
 ///
-/// Such a channel is constant but for less than a step, so the coarser weights lose nothing.
+/// Such a channel is constant but for a step or two, and the coarser weights move it by less than 1/50 of one.
 fn scale(largest: f32, bias: f32, bits: u8, input: Range, output: Range) -> f32 {
     let for_bias = f64::from(bias.abs()) / (MAX_BIAS * f64::from(input.scale()));
-    let for_factor = 2f64.powi(-31) * f64::from(output.scale()) / f64::from(input.scale());
+    let for_factor = LEAST_FACTOR * f64::from(output.scale()) / f64::from(input.scale());
     let least = for_bias.max(for_factor);
     let scale = weight_scale(largest, bits);
     if f64::from(scale) < least { least as f32 * (1.0 + f32::EPSILON) } else { scale }

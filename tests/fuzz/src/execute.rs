@@ -121,7 +121,7 @@ impl Machine {
             }
         }
         if artefact.plan(Family::Host).is_some() {
-            for vectors in Vectors::ALL.into_iter().filter(|&vectors| vectors <= Vectors::best()) {
+            for vectors in Vectors::ALL.into_iter().filter(|&vectors| vectors <= Host::vectors(&artefact)) {
                 Host::unpack(&artefact, vectors, &mut weights);
                 let host = Host::new(vectors, &weights, &mut patch);
                 let found = run(&artefact, host, &mut self.arena, 0x5A)?;

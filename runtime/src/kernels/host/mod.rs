@@ -67,17 +67,27 @@ impl<'m> Host<'m> {
         gathered
     }
 
-    /// Unpacks every filter of an artefact into `memory`, to be shared by sessions with the same vectors.
+    /// The fastest vectors that this processor has and the artefact admits: filters that several operations
+    /// read in different shapes have one form for AVX2 only.
+    pub fn vectors(artefact: &Artefact<'_>) -> Vectors {
+        let form = |index: usize| {
+            let record = artefact.op(index)?;
+            let filter = artefact.filter_of(&record)?;
+            Some((filter.offset, (filter.shape, across(&record.op))))
+        };
+        let forms = || (0..artefact.op_count()).filter_map(form);
+        let torn = forms().any(|(at, one)| forms().any(|(place, other)| place == at && other != one));
+        Vectors::best().min(if torn { Vectors::Avx2 } else { Vectors::Avx512 })
+    }
+
+    /// Unpacks every filter of an artefact into `memory`, to be shared by sessions with the same vectors, at
+    /// most [`Host::vectors`].
     pub fn unpack(artefact: &Artefact<'_>, vectors: Vectors, memory: &mut [i16]) {
         for index in 0..artefact.op_count() {
             let Some(record) = artefact.op(index) else { continue };
-            let across = match record.op {
-                Op::Conv2d(window, _) | Op::DepthwiseConv2d(window, _) => window.kernel[1],
-                _ => 1,
-            };
             if let Some(filter) = artefact.filter_of(&record) {
                 let memory = memory.get_mut(2 * filter.offset..).unwrap_or(&mut []);
-                Self::unpack_filter(&filter, across, vectors, memory);
+                Self::unpack_filter(&filter, across(&record.op), vectors, memory);
             }
         }
     }
@@ -193,6 +203,14 @@ impl Kernels for Host<'_> {
 
     fn max_pool2d(&mut self, op: &Pool<'_>, rows: Range<usize>, out: &mut TensorMut<'_>) {
         Reference.max_pool2d(op, rows, out);
+    }
+}
+
+/// Taps in a row of an operation's filter.
+fn across(op: &Op) -> usize {
+    match op {
+        Op::Conv2d(window, _) | Op::DepthwiseConv2d(window, _) => window.kernel[1],
+        _ => 1,
     }
 }
 
