@@ -92,11 +92,10 @@ impl Channel {
         output: Range,
     ) -> Result<Self, Problem> {
         let width = bits as u8;
-        let largest = filter.iter().fold(0.0f32, |max, w| max.max(w.abs()));
         if !filter.iter().all(|w| w.is_finite()) || !bias.is_finite() {
             return Err(Problem::NotFinite);
         }
-        let scale = scale(largest, bias, width, input, output);
+        let scale = scale(filter, bias, width, input, output);
         let step = f64::from(input.scale()) * f64::from(scale);
         let weights: Vec<i8> = filter.iter().map(|&w| quantize_weight(w, scale, width)).collect();
         let bias = (f64::from(bias) / step).round();
@@ -115,12 +114,15 @@ impl Channel {
 }
 
 /// The weights' scale: that of training, but larger where a channel's weights are so small beside
-/// its bias or the output's step that the bias would leave its range or the factor [`LEAST_FACTOR`].
-///
-/// Such a channel is constant but for a step or two, and the coarser weights move it by less than 1/50 of one.
-fn scale(largest: f32, bias: f32, bits: u8, input: Range, output: Range) -> f32 {
+/// its bias or the output's step that the bias would leave its range or the factor [`LEAST_FACTOR`], if an
+/// output then moves by no more than 1/50 of a step.
+fn scale(filter: &[f32], bias: f32, bits: u8, input: Range, output: Range) -> f32 {
+    let largest = filter.iter().fold(0.0f32, |max, w| max.max(w.abs()));
     let for_bias = f64::from(bias.abs()) / (MAX_BIAS * f64::from(input.scale()));
-    let for_factor = LEAST_FACTOR * f64::from(output.scale()) / f64::from(input.scale());
+    // Each rounded weight is off by half at most, each input by its magnitude from its zero point.
+    let harmless = 1.0 / (25.0 * filter.len() as f64 * magnitude(input) as f64);
+    let factor = LEAST_FACTOR.min(harmless).max(2f64.powi(-31));
+    let for_factor = factor * f64::from(output.scale()) / f64::from(input.scale());
     let least = for_bias.max(for_factor);
     let scale = weight_scale(largest, bits);
     if f64::from(scale) < least { least as f32 * (1.0 + f32::EPSILON) } else { scale }
