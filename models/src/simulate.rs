@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use fourbit::kernels::{Family, Host, Kernels, Reference, TensorRef};
+use fourbit::kernels::{Family, Host, Kernels, Reference, TensorRef, Vectors};
 use fourbit::{Artefact, Event, Observer, Session, SessionError, crc32};
 use rayon::prelude::*;
 
@@ -61,6 +61,8 @@ pub enum SimulateError {
 #[derive(Debug)]
 pub struct Simulator<'a> {
     artefact: Artefact<'a>,
+    /// For which the weights are unpacked.
+    vectors: Vectors,
     weights: Vec<i16>,
     backend: Backend,
 }
@@ -92,12 +94,12 @@ pub struct Evaluation {
 impl<'a> Simulator<'a> {
     /// Unpacks the weights of an artefact.
     pub fn new(artefact: Artefact<'a>, backend: Backend) -> Self {
-        let mut weights = Vec::new();
+        let (vectors, mut weights) = (Host::vectors(&artefact), Vec::new());
         if backend == Backend::Host {
             weights.resize(Host::weights_len(&artefact), 0);
-            Host::unpack(&artefact, Host::vectors(&artefact), &mut weights);
+            Host::unpack(&artefact, vectors, &mut weights);
         }
-        Self { artefact, weights, backend }
+        Self { artefact, vectors, weights, backend }
     }
 
     /// The artefact.
@@ -192,12 +194,8 @@ impl<'a> Simulator<'a> {
             Backend::Reference => self.session(family, Reference, pairs, observer),
             Backend::Host => {
                 let mut patch = vec![0; Host::patch_len(&self.artefact)];
-                self.session(
-                    family,
-                    Host::new(Host::vectors(&self.artefact), &self.weights, &mut patch),
-                    pairs,
-                    observer,
-                )
+                let host = Host::new(self.vectors, &self.weights, &mut patch);
+                self.session(family, host, pairs, observer)
             }
         }
     }

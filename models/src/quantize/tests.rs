@@ -164,6 +164,19 @@ fn ranges_and_bits_must_be_set() {
 }
 
 #[test]
+fn a_channel_of_tiny_weights_shifts_no_further_than_kernels_can() {
+    let [large, tiny] = [1.0, 1e-7].map(|second| {
+        let weights = vec![0.5, -0.25, second, -second];
+        let quantized = quantize(&graph(Conv { weights, ..conv() })).expect("quantizes");
+        let QOp::Conv2d(_, linear) = &quantized.nodes[0].op else { panic!("a convolution") };
+        linear.clone()
+    });
+    assert_eq!((tiny.rescale[0], tiny.bias[0]), (large.rescale[0], large.bias[0]));
+    assert_eq!(tiny.rescale[1].shift, 52);
+    assert_eq!(tiny.weights[2..], [0, 0]);
+}
+
+#[test]
 fn numbers_that_fit_no_accumulator() {
     let bad = |bias| error(&graph(Conv { bias, ..conv() }));
     assert!(bad(vec![0.0, f32::NAN]).contains("not finite in output 1"));

@@ -231,7 +231,9 @@ impl<'w, 'n> Walk<'w, 'n> {
             match self.lines_of(&ring).filter(|&lines| lines < before + own) {
                 Some(lines) => {
                     self.rings.extend(ring.iter().map(|&id| (id, lines)));
-                    known.map(|at| members.swap_remove(at));
+                    if let Some(at) = known {
+                        members.swap_remove(at);
+                    }
                     members.push(ring);
                 }
                 None => {

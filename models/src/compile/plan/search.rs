@@ -13,8 +13,15 @@ use super::group::{Group, Pace, Turns, Way};
 use super::{FEW, Network};
 
 /// Rows at a time that are tried, and with a short start; a kernel takes the next multiple of what it likes.
-const PACES: [(usize, bool); 7] =
-    [(1, false), (2, false), (4, false), (8, false), (2, true), (4, true), (8, true)];
+const PACES: [Pace; 7] = [even(1), even(2), even(4), even(8), short(2), short(4), short(8)];
+
+const fn even(rows: usize) -> Pace {
+    Pace { rows, short_start: false }
+}
+
+const fn short(rows: usize) -> Pace {
+    Pace { rows, short_start: true }
+}
 
 /// Every group worth a look, by the unit behind its last.
 #[derive(Debug)]
@@ -94,12 +101,11 @@ fn ways(net: &Network<'_>, units: Range<usize>) -> Vec<Group> {
     caps.sort_unstable();
     caps.dedup();
     let single = units.len() == 1;
-    let paces = PACES.map(|(rows, short_start)| Pace { rows, short_start });
+    // A unit by itself has no reader that waits, and may make all its rows at once.
     let alone = |pace: &Pace| !pace.short_start && !net.units[units.start].whole;
-    let paces: Vec<Pace> = paces.into_iter().filter(|pace| !single || alone(pace)).collect();
-    let paces = if single { [paces, vec![Pace { rows: 0, short_start: false }]].concat() } else { paces };
+    let paces = PACES.into_iter().filter(|pace| !single || alone(pace));
     let mut found = Found::default();
-    for pace in paces {
+    for pace in paces.chain(single.then_some(even(0))) {
         for &cap in &caps {
             found.look(net, units.clone(), vec![pace; units.len()], cap);
         }
@@ -146,8 +152,7 @@ impl Found {
         for at in (0..units.len()).rev() {
             let fast = self.groups.iter().filter(|(group, ..)| group.cost / 2 <= best);
             for (paces, cap) in fast.map(|(_, paces, cap)| (paces.clone(), *cap)).collect::<Vec<_>>() {
-                let others = PACES.map(|(rows, short_start)| Pace { rows, short_start });
-                for other in others.into_iter().filter(|&other| other != paces[at]) {
+                for other in PACES.into_iter().filter(|&other| other != paces[at]) {
                     let mut paces = paces.clone();
                     paces[at] = other;
                     self.look(net, units.clone(), paces, cap);

@@ -91,13 +91,11 @@ fn mixed(op: &Add<'_>, row: usize, out: &mut TensorMut<'_>, sum: impl Fn(u8, u8)
 #[cfg(target_arch = "x86_64")]
 mod sixteen {
     use std::arch::x86_64::{
-        __m128i, __m512i, _mm_loadu_si128, _mm_storeu_si128, _mm512_add_epi32, _mm512_add_epi64,
-        _mm512_cvtepi8_epi32, _mm512_cvtepi32_epi8, _mm512_cvtepi64_epi32, _mm512_max_epi32,
-        _mm512_min_epi32, _mm512_mul_epi32, _mm512_set1_epi32, _mm512_set1_epi64, _mm512_srav_epi64,
-        _mm512_sub_epi32,
+        __m512i, _mm_loadu_si128, _mm_storeu_si128, _mm512_add_epi32, _mm512_cvtepi8_epi32,
+        _mm512_set1_epi32, _mm512_set1_epi64, _mm512_sub_epi32,
     };
 
-    use super::super::bytes::{join, wide};
+    use super::super::bytes::{rescaled, stored};
     use super::{Add, Addend, TensorMut};
     use crate::requant::Rescale;
 
@@ -131,10 +129,8 @@ mod sixteen {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     fn sums(op: &Add<'_>, zero_point: i32, [a, b]: &[[u8; LANES]; 2]) -> [u8; LANES] {
         let sum = apply(op.out, _mm512_add_epi32(side(&op.a, a), side(&op.b, b)));
-        let [least, most] = [op.min, op.max].map(|end| i32::from(end) - zero_point);
-        // Clamped before the zero point is added, which then cannot overflow.
-        let sum = _mm512_min_epi32(_mm512_max_epi32(sum, _mm512_set1_epi32(least)), _mm512_set1_epi32(most));
-        let sum: __m128i = _mm512_cvtepi32_epi8(_mm512_add_epi32(sum, _mm512_set1_epi32(zero_point)));
+        let range = [op.min, op.max].map(|end| _mm512_set1_epi32(i32::from(end) - zero_point));
+        let sum = stored(sum, range, _mm512_set1_epi32(zero_point));
         let mut bytes = [0; LANES];
         // SAFETY: sixteen bytes are written.
         unsafe { _mm_storeu_si128(bytes.as_mut_ptr().cast(), sum) };
@@ -156,10 +152,6 @@ mod sixteen {
         let shift = i64::from(rescale.shift & 63);
         let multiplier = _mm512_set1_epi64(rescale.multiplier.into());
         let (round, shift) = (_mm512_set1_epi64((1i64 << shift) >> 1), _mm512_set1_epi64(shift));
-        let [low, high] = wide(values).map(|half| {
-            let product = _mm512_add_epi64(_mm512_mul_epi32(half, multiplier), round);
-            _mm512_cvtepi64_epi32(_mm512_srav_epi64(product, shift))
-        });
-        join(low, high)
+        rescaled(values, &[[multiplier, round, shift]; 2])
     }
 }

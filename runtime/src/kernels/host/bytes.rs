@@ -307,16 +307,8 @@ impl Finish {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     fn store(&self, sums: __m512i, dtype: DType, pixel: &mut [u8]) {
         let [first, end] = self.channels;
-        let sums = wide(_mm512_add_epi32(sums, self.bias));
-        let scaled = |i: usize| {
-            let [multiplier, round, shift] = self.halves[i];
-            let product = _mm512_add_epi64(_mm512_mul_epi32(sums[i], multiplier), round);
-            _mm512_cvtepi64_epi32(_mm512_srav_epi64(product, shift))
-        };
-        let value = join(scaled(0), scaled(1));
-        // Clamped before the zero point is added, which then cannot overflow.
-        let value = _mm512_min_epi32(_mm512_max_epi32(value, self.least), self.most);
-        let value = _mm512_cvtepi32_epi8(_mm512_add_epi32(value, self.zero_point));
+        let value = rescaled(_mm512_add_epi32(sums, self.bias), &self.halves);
+        let value = stored(value, [self.least, self.most], self.zero_point);
         match pixel.get_mut(first..).and_then(|to| to.first_chunk_mut::<LANES>()) {
             // SAFETY: sixteen bytes are written.
             Some(to) if dtype == DType::I8 => unsafe { _mm_storeu_si128(to.as_mut_ptr().cast(), value) },
@@ -343,17 +335,39 @@ fn load(bytes: &[u8; VECTOR]) -> __m512i {
     unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
 }
 
+/// Rescales of sixteen values: multipliers, halves of the divisors and shifts of the first eight and of the
+/// others.
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) fn rescaled(values: __m512i, halves: &[[__m512i; 3]; 2]) -> __m512i {
+    let values = wide(values);
+    let half = |i: usize| {
+        let [multiplier, round, shift] = halves[i];
+        let product = _mm512_add_epi64(_mm512_mul_epi32(values[i], multiplier), round);
+        _mm512_cvtepi64_epi32(_mm512_srav_epi64(product, shift))
+    };
+    join(half(0), half(1))
+}
+
+/// Sixteen values clamped to a range less the zero point, and the zero point, which then cannot overflow.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+pub(super) fn stored(values: __m512i, [least, most]: [__m512i; 2], zero_point: __m512i) -> __m128i {
+    let clamped = _mm512_min_epi32(_mm512_max_epi32(values, least), most);
+    _mm512_cvtepi32_epi8(_mm512_add_epi32(clamped, zero_point))
+}
+
 /// Sixteen words as two vectors of eight.
 #[inline]
 #[target_feature(enable = "avx512f")]
-pub(super) fn wide(words: __m512i) -> [__m512i; 2] {
+fn wide(words: __m512i) -> [__m512i; 2] {
     let high = _mm512_extracti64x4_epi64::<1>(words);
     [_mm512_cvtepi32_epi64(_mm512_castsi512_si256(words)), _mm512_cvtepi32_epi64(high)]
 }
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-pub(super) fn join(low: __m256i, high: __m256i) -> __m512i {
+fn join(low: __m256i, high: __m256i) -> __m512i {
     _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), high)
 }
 
