@@ -67,6 +67,10 @@ pub struct Config {
     /// Largest norm of a gradient, over all parameters; a longer one is shortened to it. 0: no limit.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub clip: f32,
+    /// Whether a quantized run trains with batch norms where the float network has them. They are folded at its
+    /// end.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub norms: bool,
     /// Part of the target that is a teacher's probabilities instead of the label (knowledge
     /// distillation, arXiv 1503.02531, at temperature 1). 0: labels alone.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -126,6 +130,10 @@ pub enum ConfigError {
 
 fn is_zero(value: &f32) -> bool {
     *value == 0.0
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 mod defaults {

@@ -29,4 +29,5 @@ pub mod scheme;
 pub mod simulate;
 #[cfg(feature = "train")]
 pub mod train;
+pub mod unfold;
 pub mod zoo;

@@ -14,6 +14,7 @@ pub mod checkpoint;
 pub mod lock;
 pub mod optimizer;
 mod progress;
+pub mod settle;
 pub mod step;
 pub mod target;
 
@@ -34,11 +35,13 @@ use crate::ptq;
 use crate::qat::{Network, NetworkError, tensors};
 use crate::quantize::QuantizeError;
 use crate::scheme::Bits;
+use crate::unfold::with_norms;
 use agreement::AgreementError;
 use checkpoint::{Checkpoint, CheckpointError};
 use lock::{Lock, LockError};
 use optimizer::State;
 use progress::Progress;
+use settle::settle;
 use target::{Target, Teacher};
 
 /// Training images that the final accuracy is measured on.
@@ -190,9 +193,10 @@ pub fn train(
         checkpoint.epochs.push(epoch);
         checkpoint.save(run)?;
     }
-    let mut graph = network.graph(&checkpoint.state.average);
-    if config.setting == Precision::Float {
-        graph.round_to_half();
+    let mut graph = averaged(config, &network, &checkpoint.state, &dataset, &device);
+    match config.setting {
+        Precision::Float => graph.round_to_half(),
+        Precision::Quantized(_) => graph = folded_graph(&graph),
     }
     let path = run.join(format!("{}.graph", config.setting.name()));
     graph.save(&path)?;
@@ -228,7 +232,8 @@ fn start(config: &Config, dataset: &Dataset) -> Result<Graph, TrainError> {
             let images = calibration_images(&dataset.train, config.seed);
             eprintln!("quantizing without training first, with {} images", images.len());
             let bits = Bits { setting, eight: config.eight.clone() };
-            Ok(ptq::quantize(&float, &bits, &images, &mut |_, _| {})?)
+            let graph = ptq::quantize(&float, &bits, &images, &mut |_, _| {})?;
+            Ok(if config.norms { with_norms(&graph, &float, &images) } else { graph })
         }
     }
 }
@@ -285,15 +290,30 @@ fn epoch(
         Ok(())
     })?;
     let seconds = begun.elapsed().as_secs_f64();
-    let average = network.graph(&state.average);
+    let held_out_accuracy = match dataset.held_out.is_empty() {
+        true => None,
+        false => {
+            let average = averaged(config, network, state, dataset, device);
+            accuracy(&average, &dataset.held_out, device, config.shards)?
+        }
+    };
     Ok(Epoch {
         epoch: number,
         loss: (loss / updates as f64) as f32,
         train_accuracy: correct as f64 / seen as f64,
-        held_out_accuracy: accuracy(&average, &dataset.held_out, device, config.shards)?,
+        held_out_accuracy,
         seconds,
         images_per_second: seen as f64 / seconds,
     })
+}
+
+/// The graph of the averaged weights; the norms of a quantized one get statistics of their own.
+fn averaged(config: &Config, network: &Network, state: &State, dataset: &Dataset, device: &Device) -> Graph {
+    let mut values = state.average.clone();
+    if config.norms && config.setting != Precision::Float {
+        settle(network, &mut values, &dataset.train, device);
+    }
+    network.graph(&values)
 }
 
 /// Accuracy of a graph, float or fake-quantized; `None` where there is no image.
@@ -340,7 +360,7 @@ fn measure(
         dataset: dataset.name.clone(),
         dataset_sha256: dataset.checksum.clone(),
         shards: config.shards,
-        train_accuracy: accuracy(&dataset.train.first(TRAIN_SAMPLE))?.unwrap_or_default(),
+        train_accuracy: accuracy(&dataset.train.spread(TRAIN_SAMPLE))?.unwrap_or_default(),
         held_out_accuracy: accuracy(&dataset.held_out)?,
         test_accuracy: match &agreement {
             Some(agreement) => agreement.training_accuracy,

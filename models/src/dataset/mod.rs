@@ -209,6 +209,13 @@ impl Images {
         out
     }
 
+    /// `count` images at even distances, or all where there are fewer: files may come class by class.
+    pub fn spread(&self, count: usize) -> Images {
+        let count = count.min(self.len());
+        let places: Vec<usize> = (0..count).map(|index| index * self.len() / count).collect();
+        self.select(&places)
+    }
+
     /// The first `count` images, or all where there are fewer.
     pub fn first(&self, count: usize) -> Images {
         let count = count.min(self.len());
@@ -244,7 +251,7 @@ mod tests {
         let picked = images.select(&[1, 0, 1]);
         assert_eq!(picked.labels, [8, 7, 8]);
         assert_eq!(picked.image(1), [1; IMAGE_BYTES]);
-        assert_eq!(images.first(5), images);
+        assert_eq!((images.first(5), images.spread(5)), (images.clone(), images.clone()));
         assert_eq!(images.first(1).labels, [7]);
     }
 }

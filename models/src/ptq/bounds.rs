@@ -56,7 +56,7 @@ fn best(range: Range, counts: &[u64], largest: f32) -> f32 {
 }
 
 /// A value as a range keeps it.
-pub(super) fn rounded(range: Range, value: f32) -> f32 {
+pub(crate) fn rounded(range: Range, value: f32) -> f32 {
     let ((low, high), scale) = (range.levels(), range.scale());
     (value / scale).round().clamp(low, high) * scale
 }

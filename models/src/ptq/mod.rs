@@ -23,6 +23,7 @@ use crate::fold::folded_graph;
 use crate::graph::{Conv, Graph, Node, Op};
 use crate::quantize::{QuantizeError, check};
 use crate::scheme::Bits;
+pub(crate) use bounds::rounded;
 use moments::Moments;
 use norm::Norm;
 pub use round::Rounding;

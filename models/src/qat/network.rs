@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
+use crate::fold::{ChannelAxis, folded};
 use crate::graph::{Conv, Graph, Node, Op, Range, TensorId};
 use crate::qat::add::QuantAdd;
 use crate::qat::conv::{Conv2d, ConvQuant};
@@ -69,6 +70,22 @@ struct Layer {
     offset: usize,
 }
 
+impl Layer {
+    /// Gives a node the values of its parameters.
+    fn set(self, conv: &mut Conv, values: &[Vec<f32>]) {
+        conv.weights.clone_from(&values[self.weight]);
+        match &mut conv.norm {
+            None => conv.bias.clone_from(&values[self.offset]),
+            Some(norm) => {
+                norm.gamma.clone_from(&values[self.offset]);
+                norm.beta.clone_from(&values[self.offset + 1]);
+                norm.mean.clone_from(&values[self.offset + 2]);
+                norm.var.clone_from(&values[self.offset + 3]);
+            }
+        }
+    }
+}
+
 /// A graph and the list of its parameters.
 #[derive(Clone, Debug)]
 pub struct Network {
@@ -85,8 +102,8 @@ pub struct Network {
 /// What the least bound of an output follows from.
 #[derive(Clone, Copy, Debug)]
 struct Maker {
-    /// Index of the parameter.
-    weight: usize,
+    /// Index of the node.
+    node: usize,
     weight_bits: u8,
     input: TensorId,
 }
@@ -114,7 +131,7 @@ impl Network {
             values.push(value.to_vec());
             values.len() - 1
         };
-        for node in &graph.nodes {
+        for (index, node) in graph.nodes.iter().enumerate() {
             check(&graph, node)?;
             let layer = match &node.op {
                 Op::Conv2d(conv) | Op::Dense(conv) => {
@@ -133,7 +150,7 @@ impl Network {
                     makers[node.output] = conv
                         .weight_bits
                         .filter(|_| graph.tensors[input].range.is_some_and(|range| range.bits == 4))
-                        .map(|weight_bits| Maker { weight, weight_bits, input });
+                        .map(|weight_bits| Maker { node: index, weight_bits, input });
                     Some(Layer { weight, offset })
                 }
                 _ => None,
@@ -163,21 +180,23 @@ impl Network {
         let mut graph = self.graph.clone();
         for (node, layer) in graph.nodes.iter_mut().zip(&self.layers) {
             let (Op::Conv2d(conv) | Op::Dense(conv), Some(layer)) = (&mut node.op, layer) else { continue };
-            conv.weights.clone_from(&values[layer.weight]);
-            match &mut conv.norm {
-                None => conv.bias.clone_from(&values[layer.offset]),
-                Some(norm) => {
-                    norm.gamma.clone_from(&values[layer.offset]);
-                    norm.beta.clone_from(&values[layer.offset + 1]);
-                    norm.mean.clone_from(&values[layer.offset + 2]);
-                    norm.var.clone_from(&values[layer.offset + 3]);
-                }
-            }
+            layer.set(conv, values);
         }
         for id in 0..graph.tensors.len() {
             graph.tensors[id].range = self.range(id, values);
         }
         graph
+    }
+
+    /// Weights of a linear node with its norm folded, for these values.
+    fn folded_weights(&self, index: usize, values: &[Vec<f32>]) -> Vec<f32> {
+        let node = &self.graph.nodes[index];
+        let (Op::Conv2d(conv) | Op::Dense(conv), Some(layer)) = (&node.op, self.layers[index]) else {
+            return Vec::new();
+        };
+        let mut conv = conv.clone();
+        layer.set(&mut conv, values);
+        folded(&conv, self.graph.tensors[node.output].shape[2], ChannelAxis::First).0
     }
 
     /// Range of a tensor with the current value of its bound, or the least that it may have.
@@ -186,9 +205,12 @@ impl Network {
         let range = self.bounds[id].map_or(range, |bound| Range { bound: values[bound][0], ..range });
         let least = match self.makers[id] {
             // The input has 4 bits, so there is no least bound behind it.
-            Some(Maker { weight, weight_bits, input }) if range.bits == 8 => {
-                least_bound(self.range(input, values)?, &values[weight], weight_bits, range)
-            }
+            Some(Maker { node, weight_bits, input }) if range.bits == 8 => least_bound(
+                self.range(input, values)?,
+                &self.folded_weights(node, values),
+                weight_bits,
+                range,
+            ),
             _ => 0.0,
         };
         Some(Range { bound: range.bound.max(least), ..range })
@@ -354,9 +376,6 @@ fn check(graph: &Graph, node: &Node) -> Result<(), NetworkError> {
         Op::Conv2d(conv) | Op::Dense(conv) => {
             if conv.weight_bits.is_some() != input.range.is_some() {
                 return unquantized("input");
-            }
-            if conv.weight_bits.is_some() && conv.norm.is_some() {
-                return unsupported("a quantized convolution with a batch norm that is not folded");
             }
         }
         Op::AvgPool(_) | Op::Add { .. } => {}

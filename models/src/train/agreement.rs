@@ -46,7 +46,7 @@ pub enum AgreementError {
     Simulate(#[from] SimulateError),
 }
 
-/// Compares the network of `graph` with its artefact: layers on the first images, top-1 on all.
+/// Compares the network of `graph` with its artefact: layers on some images, top-1 on all.
 pub fn measure(
     graph: &Graph,
     images: &Images,
@@ -123,9 +123,9 @@ impl Sides<'_> {
 
     /// Every layer on the first images.
     fn layers(&self, images: &Images) -> Result<Vec<LayerAgreement>, SimulateError> {
-        let count = images.len().min(LAYER_IMAGES);
-        let indices: Vec<usize> = (0..count).collect();
-        let batches = indices.par_chunks(BATCH).map(|indices| self.batch(images, indices));
+        let images = images.spread(LAYER_IMAGES);
+        let indices: Vec<usize> = (0..images.len()).collect();
+        let batches = indices.par_chunks(BATCH).map(|indices| self.batch(&images, indices));
         let empty = |node: &Node| LayerAgreement { name: node.name.clone(), ..Default::default() };
         let mut total: Vec<_> = self.graph.nodes.iter().map(empty).collect();
         for batch in batches.collect::<Result<Vec<_>, _>>()? {

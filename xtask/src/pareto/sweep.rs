@@ -41,8 +41,20 @@ use crate::failure::{OrBadInput, bad_input, chain};
 use crate::paths;
 
 /// Keys that a recipe may have; the others of a configuration are the point's own.
-const RECIPE_KEYS: [&str; 11] =
-    ["epochs", "lr", "batch", "shards", "warmup", "weight_decay", "clip", "distill", "ema", "crop", "flip"];
+const RECIPE_KEYS: [&str; 12] = [
+    "epochs",
+    "lr",
+    "batch",
+    "shards",
+    "warmup",
+    "weight_decay",
+    "clip",
+    "norms",
+    "distill",
+    "ema",
+    "crop",
+    "flip",
+];
 /// Recipes that a sweep may have.
 const RECIPES: [&str; 7] = ["float", "tuned", "quantized", "w8a8", "w4a8", "w4a4", "all4"];
 
