@@ -124,7 +124,7 @@ impl BitsOfLayers {
             let file = paths::shown(&self.from);
             return Err(bad_input(format!("{file} was not trained on the classes of {}", dataset.name)));
         }
-        let images = dataset.held_out.first(self.images.min(dataset.held_out.len()));
+        let images = dataset.held_out.spread(self.images);
         let mut calibration = calibration_images(&dataset.train, 1);
         calibration.truncate(CALIBRATION);
         step(&format!("measure {} in {} on {} held-out images", float.name, self.bits, images.len()));

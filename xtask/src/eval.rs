@@ -42,7 +42,7 @@ pub(crate) struct Eval {
     /// Which images
     #[arg(long, value_enum, default_value_t = Part::Test)]
     split: Part,
-    /// Only the first N images
+    /// Only N images, at even distances
     #[arg(long, value_name = "N")]
     images: Option<usize>,
     /// Also draws the confusion matrix and sample predictions into this PNG file
@@ -125,7 +125,7 @@ impl Eval {
             Part::HeldOut => dataset.held_out,
             Part::Train => dataset.train,
         };
-        let images = self.images.map_or_else(|| images.clone(), |count| images.first(count));
+        let images = self.images.map_or_else(|| images.clone(), |count| images.spread(count));
         let title = format!("{} on {}", model.name, dataset.name);
         let evaluation = evaluate(model, &images, title, &dataset.classes)?;
         let (correct, images) = evaluation.correct();

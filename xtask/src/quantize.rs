@@ -158,7 +158,7 @@ impl Quantize {
         let evaluation = evaluate(&model, &dataset.test, title, &dataset.classes)?;
         let (correct, images) = evaluation.correct();
 
-        let shown = dataset.test.first(self.images);
+        let shown = dataset.test.spread(self.images);
         step(&format!("run {} images on {}", shown.len(), self.board));
         let values = simulate::values(&shown.pixels);
         let expected = place::simulate(&model, &values)?;

@@ -61,8 +61,8 @@ impl<'a, const NEEDS: u32> Rows<'a, NEEDS> {
         let form = match storage::<NEEDS>(input.dtype) {
             DType::I8 if inputs == 3 && window.kernel == [3; 2] => Form::Colours,
             DType::I8 if inputs.is_multiple_of(4) => Form::Bytes,
-            DType::U4 if inputs.is_multiple_of(8) => Form::Nibbles(UNSIGNED),
-            DType::S4 if inputs.is_multiple_of(8) => Form::Nibbles(SIGNED),
+            DType::U4 if inputs.is_multiple_of(4) => Form::Nibbles(UNSIGNED),
+            DType::S4 if inputs.is_multiple_of(4) => Form::Nibbles(SIGNED),
             _ => Form::Other,
         };
         let [count, taps] = window.kernel;
@@ -153,7 +153,7 @@ impl<'a, const NEEDS: u32> Rows<'a, NEEDS> {
                     before += taps * inputs;
                 }
             }
-            DType::U4 | DType::S4 if inputs.is_multiple_of(8) => {
+            DType::U4 | DType::S4 if inputs.is_multiple_of(4) => {
                 if clipped {
                     lanes::clear(to, vector);
                 }
