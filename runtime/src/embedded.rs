@@ -52,6 +52,7 @@ pub fn needs(artefact: &Artefact<'_>, family: Family) -> Option<u32> {
                 WeightBits::Eight => needs::WINOGRAD_8,
                 WeightBits::Four => needs::WINOGRAD_4,
             },
+            Op::Conv2d(..) if choice.kernel == Kernel::Winograd4x4 => needs::WINOGRAD_FOUR,
             Op::Conv2d(..) | Op::MatMul(_) => 0,
             Op::DepthwiseConv2d(..) => needs::DEPTHWISE,
             Op::Add(_) if choice.fusion == Fusion::Done => 0,

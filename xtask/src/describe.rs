@@ -224,6 +224,7 @@ fn kernel_name(kernel: Kernel) -> &'static str {
     match kernel {
         Kernel::Direct => "direct",
         Kernel::Winograd => "winograd",
+        Kernel::Winograd4x4 => "winograd 4x4",
     }
 }
 

@@ -76,7 +76,7 @@ impl Plan {
     /// The fastest plan whose arena has at most `limit` bytes, the smallest such; `None` where there
     /// is none.
     pub fn within(graph: &QGraph, family: Family, limit: usize) -> Option<Self> {
-        let plans = Network::both(graph, family).into_iter().filter_map(|net| net.within(limit));
+        let plans = Network::all(graph, family).into_iter().filter_map(|net| net.within(limit));
         plans.min_by_key(|plan| (plan.instructions, plan.arena_bytes))
     }
 
@@ -88,7 +88,7 @@ impl Plan {
     /// Plans that no other undercuts in both bytes and instructions, from the smallest on.
     pub fn curve(graph: &QGraph, family: Family) -> Vec<Self> {
         let mut plans: Vec<Self> =
-            Network::both(graph, family).into_iter().flat_map(|net| net.curve()).collect();
+            Network::all(graph, family).into_iter().flat_map(|net| net.curve()).collect();
         plans.sort_by_key(|plan| (plan.arena_bytes, plan.instructions));
         let mut curve: Vec<Self> = Vec::new();
         for plan in plans {
@@ -101,16 +101,31 @@ impl Plan {
 }
 
 impl<'g> Network<'g> {
-    /// With the first and, where that differs, with the second input of adds replaced.
-    fn both(graph: &'g QGraph, family: Family) -> Vec<Self> {
-        let first = Self::new(graph, family, false);
-        let differ = first.units.iter().any(|unit| unit.addends.len() > 1);
-        let second = differ.then(|| Self::new(graph, family, true));
-        std::iter::once(first).chain(second).collect()
+    /// With one size of tiles or the other, so that a firmware needs the code of one; with the first and, where
+    /// that differs, with the second input of adds replaced.
+    fn all(graph: &'g QGraph, family: Family) -> Vec<Self> {
+        let units = units(graph, family);
+        let has = |kernel| units.iter().any(|unit| unit.kernels.iter().any(|&(own, _)| own == kernel));
+        let without: &[Option<Kernel>] = match (has(Kernel::Winograd), has(Kernel::Winograd4x4)) {
+            (true, true) => &[Some(Kernel::Winograd4x4), Some(Kernel::Winograd)],
+            _ => &[None],
+        };
+        let seconds: &[bool] =
+            if units.iter().any(|unit| unit.addends.len() > 1) { &[false, true] } else { &[false] };
+        without
+            .iter()
+            .flat_map(|&without| seconds.iter().map(move |&second| (without, second)))
+            .map(|(without, second)| {
+                let mut units = units.clone();
+                for unit in &mut units {
+                    unit.kernels.retain(|&(kernel, _)| Some(kernel) != without);
+                }
+                Self::new(graph, family, units, second)
+            })
+            .collect()
     }
 
-    fn new(graph: &'g QGraph, family: Family, second: bool) -> Self {
-        let units = units(graph, family);
+    fn new(graph: &'g QGraph, family: Family, units: Vec<Unit>, second: bool) -> Self {
         let (mut stored, mut maker) = (vec![true; graph.tensors.len()], vec![None; graph.tensors.len()]);
         for (index, unit) in units.iter().enumerate() {
             for node in unit.nodes.clone() {

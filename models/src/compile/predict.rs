@@ -111,7 +111,7 @@ fn operation(
     let stored = artefact.tensor(output)?;
     let turns = Turns { calls: calls as u64, ..Turns::even(stored.shape.height, choice.rows.into()) };
     let values = stored.shape.elements();
-    let (winograd, narrow) = (choice.kernel == Kernel::Winograd, stored.dtype != DType::I8);
+    let (winograd, narrow) = (choice.kernel != Kernel::Direct, stored.dtype != DType::I8);
     let mut terms = [0.0; COUNT];
     let mut term = |name: &str, value: f64| terms[place(name)] += value;
     if let Some(spec) = artefact.linear_spec(&record, output) {

@@ -1,7 +1,6 @@
 //! Artefacts of whole networks, read back by the runtime.
 
-use fourbit::kernels::Family;
-use fourbit::kernels::Reference;
+use fourbit::kernels::{Family, Kernel, Reference};
 use fourbit::{Artefact, Session};
 
 use super::*;
@@ -131,6 +130,18 @@ fn sums_go_into_the_ring_of_their_addends() {
     let [stem, sum] = [place("stem"), place("stack1.add")];
     assert_eq!((stem.offset, stem.lines), (sum.offset, sum.lines));
     assert!(stem.lines < 32, "{}", stem.lines);
+}
+
+#[test]
+fn the_tiles_of_a_plan_have_one_size() {
+    let graph = order::for_fusion(&resnet8(Setting::W4a8));
+    let has = |limit, kernel| {
+        let plan = Plan::within(&graph, Family::Armv7em, limit).expect("a plan");
+        plan.choices.iter().any(|choice| choice.kernel == kernel)
+    };
+    let sizes = [Kernel::Winograd, Kernel::Winograd4x4];
+    assert_eq!(sizes.map(|kernel| has(ARENA_BYTES, kernel)), [true, false]);
+    assert_eq!(sizes.map(|kernel| has(2 * ARENA_BYTES, kernel)), [false, true]);
 }
 
 #[test]

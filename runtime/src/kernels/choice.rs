@@ -19,6 +19,8 @@ pub enum Kernel {
     Direct = 0,
     /// Exact integer Winograd F(2x2, 3x3), two rows of output at a time.
     Winograd = 1,
+    /// Exact integer Winograd F(4x4, 3x3), four rows of output at a time.
+    Winograd4x4 = 2,
 }
 
 /// What decides which kernels suit a linear operation and what they take.
@@ -42,13 +44,14 @@ pub struct LinearSpec {
 
 impl Kernel {
     /// Every kernel, in the order of its code.
-    pub const ALL: [Kernel; 2] = [Kernel::Direct, Kernel::Winograd];
+    pub const ALL: [Kernel; 3] = [Kernel::Direct, Kernel::Winograd, Kernel::Winograd4x4];
 
     /// The kernel that a choice's code names.
     pub const fn from_code(code: u8) -> Option<Self> {
         match code {
             0 => Some(Kernel::Direct),
             1 => Some(Kernel::Winograd),
+            2 => Some(Kernel::Winograd4x4),
             _ => None,
         }
     }
@@ -58,6 +61,7 @@ impl Kernel {
         match self {
             Kernel::Direct => 1,
             Kernel::Winograd => 2,
+            Kernel::Winograd4x4 => 4,
         }
     }
 }
@@ -76,7 +80,7 @@ impl Family {
             (Family::Mve, _) => mve::scratch::bytes(kernel, spec, step),
             (Family::Portable, Kernel::Direct) => (step == 0).then_some(portable::scratch::bytes(spec)),
             (_, Kernel::Direct) => (step == 0).then_some(0),
-            (_, Kernel::Winograd) => None,
+            (_, Kernel::Winograd | Kernel::Winograd4x4) => None,
         }
     }
 }
@@ -90,6 +94,6 @@ mod tests {
         for kernel in Kernel::ALL {
             assert_eq!(Kernel::from_code(kernel as u8), Some(kernel));
         }
-        assert_eq!(Kernel::from_code(2), None);
+        assert_eq!(Kernel::from_code(3), None);
     }
 }

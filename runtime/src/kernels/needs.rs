@@ -20,6 +20,8 @@ pub const NIBBLES: u32 = 1 << 4;
 pub const WINOGRAD_8: u32 = 1 << 5;
 /// Winograd with filters of 4 bits.
 pub const WINOGRAD_4: u32 = 1 << 6;
+/// Winograd in tiles of 4x4.
+pub const WINOGRAD_FOUR: u32 = 1 << 8;
 /// Convolutions and matrix products that the family leaves to the reference.
 pub const REFERENCE: u32 = 1 << 7;
 

@@ -27,7 +27,7 @@ pub fn conv2d<K: Kernels>(kernels: &mut K, seed: u64) -> Result<(), Mismatch> {
     equal(kernels, rng, seed, &Case { args, shape: output, dtype: to, zero_point: out_zero })
 }
 
-/// Extents of a convolution, a third of them such that kernels that work in tiles have a form for them, a
+/// Extents of a convolution, half of them such that kernels that work in tiles have a form for them, a
 /// sixth those of a network's first one.
 pub(super) struct Extents {
     pub(super) window: Window,
@@ -52,7 +52,7 @@ enum Form {
 impl Extents {
     pub(super) fn draw(rng: &mut Rng) -> Self {
         use Form::{Any, Colours, Tiles};
-        let form = rng.pick([Tiles, Tiles, Colours, Any, Any, Any]);
+        let form = rng.pick([Tiles, Tiles, Tiles, Colours, Any, Any]);
         let (window, extents) = match form {
             Tiles => tiled(rng),
             Colours => colours(rng),
@@ -66,7 +66,11 @@ impl Extents {
         let outputs = outputs(rng, taps * shape.channels).min(TENSOR_BYTES / (rows * columns).max(1));
         let outputs = if form == Tiles { (outputs & !1).max(2) } else { outputs };
         let any = rng.pick(Kernel::ALL);
-        let kernel = if form == Tiles && !rng.one_in(4) { Kernel::Winograd } else { any };
+        let kernel = if form == Tiles && !rng.one_in(4) {
+            rng.pick([Kernel::Winograd, Kernel::Winograd4x4])
+        } else {
+            any
+        };
         let layout =
             rng.pick([Layout::OutputMajor, Layout::OutputMajor, Layout::OutputMajor, Layout::TapMajor]);
         let filter = FilterShape { outputs, taps, inputs: shape.channels };

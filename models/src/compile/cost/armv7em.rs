@@ -2,7 +2,7 @@
 //!
 //! Fitted to counts of an emulated Cortex-M4, layer by layer.
 
-use fourbit::kernels::armv7em::scratch::{Depthwise, blocks, direct_pairs};
+use fourbit::kernels::armv7em::scratch::{Depthwise, Tiles, direct_pairs};
 use fourbit::kernels::{Kernel, LinearSpec};
 use fourbit::layout::WeightBits;
 
@@ -17,7 +17,7 @@ pub(super) const POOL: u64 = 5;
 
 /// With `scratch` bytes: what is prepared is prepared anew for each call.
 pub(super) fn linear(kernel: Kernel, scratch: usize, spec: &LinearSpec, turns: Turns) -> u64 {
-    let winograd = (kernel == Kernel::Winograd).then(|| winograd(scratch, spec, turns)).flatten();
+    let winograd = Tiles::of(kernel).and_then(|tiles| winograd(tiles, scratch, spec, turns));
     let calls = turns.calls;
     let direct = if spec.depthwise { depthwise(scratch, spec, calls) } else { direct(scratch, spec, calls) };
     winograd.or(direct).unwrap_or_else(|| reference(spec))
@@ -57,20 +57,26 @@ fn depthwise(scratch: usize, spec: &LinearSpec, calls: u64) -> Option<u64> {
 
 /// Pairs of tiles meet pairs of channels at 16 positions; filters are transformed as often as the
 /// scratch makes it necessary. `None` where it does not suffice.
-fn winograd(scratch: usize, spec: &LinearSpec, turns: Turns) -> Option<u64> {
+fn winograd(form: Tiles, scratch: usize, spec: &LinearSpec, turns: Turns) -> Option<u64> {
     let (filter, shape) = (spec.filter, spec.output.0);
-    let tiles = (turns.rows.div_ceil(2) * shape.width.div_ceil(2)).div_ceil(2);
-    let blocks = blocks(filter, tiles, scratch)?;
+    let [down, across] = [turns.rows, shape.width].map(|outputs| outputs.div_ceil(form.side()));
+    let tiles = (down * across).div_ceil(2);
+    let blocks = form.blocks(filter, tiles, scratch)?;
     let (inputs, pairs) = (filter.inputs as u64, filter.outputs as u64 / 2);
     let (by_tiles, by_filters) = match blocks.filters {
         1 => (tiles.div_ceil(blocks.tiles) as u64, 1),
         kept => (1, pairs.div_ceil(kept as u64)),
     };
-    // Positions of 16 channels are written out in line.
-    let around = if inputs == 16 { 335 } else { 420 };
-    let products = tiles as u64 * pairs * (16 * (inputs / 4 * 10) + around);
-    let inputs_in = by_filters * tiles as u64 * 2 * (67 * inputs + 90);
-    let weight = if spec.bits == WeightBits::Four { 40 } else { 66 };
+    let (around, pixels, weight) = match form {
+        // Positions of 16 channels are written out in line.
+        Tiles::Two if inputs == 16 => (335, 67, 40),
+        Tiles::Two => (420, 67, 40),
+        Tiles::Four if inputs == 16 => (1650, 225, 88),
+        Tiles::Four => (1800, 225, 88),
+    };
+    let weight = if spec.bits == WeightBits::Four { weight } else { 66 };
+    let products = tiles as u64 * pairs * (form.positions() as u64 * (inputs / 4 * 10) + around);
+    let inputs_in = by_filters * tiles as u64 * 2 * (pixels * inputs + 90);
     let filters = by_tiles * pairs * (2 * inputs * weight + 180);
     Some(turns.calls * (products + inputs_in + filters + 1500))
 }

@@ -13,7 +13,8 @@ use super::group::{Group, Pace, Turns, Way};
 use super::{FEW, Network};
 
 /// Rows at a time that are tried, and with a short start; a kernel takes the next multiple of what it likes.
-const PACES: [Pace; 7] = [even(1), even(2), even(4), even(8), short(2), short(4), short(8)];
+const PACES: [Pace; 9] =
+    [even(1), even(2), even(4), even(8), even(16), short(2), short(4), short(8), short(16)];
 
 const fn even(rows: usize) -> Pace {
     Pace { rows, short_start: false }

@@ -21,42 +21,42 @@ pub(super) fn smmla(rescale: Rescale, zero_point: i32) -> Option<(i32, u32)> {
     Some(((1 << (shift - 33)) + (zero_point << (shift - 32)), shift - 32))
 }
 
-/// Largest magnitude of a bias that is taken four times: with the sum of 576 products of 8-bit
-/// values it stays below 2^29.
-const QUARTER: u32 = (1 << 29) - (1 << 25);
+/// Largest magnitude of a sum of 576 products of 8-bit values.
+const PRODUCTS: u32 = 576 * 255 * 127;
 
-/// Fills the table for sums that are `1 << quarters` times too large; false where a channel's
+/// Fills the table for sums that are `1 << doublings` times too large; false where a channel's
 /// rescale or bias cannot be made so. A channel behind the last gives 0.
-pub(super) fn prepare(table: &mut [Pair], epilogue: &Epilogue<'_>, zero_point: i32, quarters: u8) -> bool {
-    table.iter_mut().enumerate().all(|(index, to)| pair(epilogue, zero_point, quarters, index, to))
+pub(super) fn prepare(table: &mut [Pair], epilogue: &Epilogue<'_>, zero_point: i32, doublings: u8) -> bool {
+    table.iter_mut().enumerate().all(|(index, to)| pair(epilogue, zero_point, doublings, index, to))
 }
 
 /// Writes pair `index` of the table; false where one of its channels cannot be made so.
 pub(super) fn pair(
     epilogue: &Epilogue<'_>,
     zero_point: i32,
-    quarters: u8,
+    doublings: u8,
     index: usize,
     to: &mut Pair,
 ) -> bool {
     *to = [0; 8];
     for (output, words) in (2 * index..epilogue.shift.len()).zip(to.as_chunks_mut::<4>().0) {
         let rescale = epilogue.rescale(output);
-        let rescale = Rescale { shift: rescale.shift.saturating_add(quarters), ..rescale };
+        let rescale = Rescale { shift: rescale.shift.saturating_add(doublings), ..rescale };
         let Some((addend, shift)) = smmla(rescale, zero_point) else { return false };
         let bias = epilogue.bias(output);
-        if quarters > 0 && bias.unsigned_abs() > QUARTER {
+        // So many times the sum must fit a word.
+        if doublings > 0 && bias.unsigned_abs() >= (1 << (31 - u32::from(doublings))) - PRODUCTS {
             return false;
         }
-        *words = [(bias << quarters) as u32, rescale.multiplier as u32, addend as u32, shift];
+        *words = [(bias << doublings) as u32, rescale.multiplier as u32, addend as u32, shift];
     }
     true
 }
 
 /// Whether every channel can be made so.
-pub(super) fn suit(op: &Conv2d<'_>, zero_point: i32, quarters: u8) -> bool {
+pub(super) fn suit(op: &Conv2d<'_>, zero_point: i32, doublings: u8) -> bool {
     let pairs = op.filter.shape.outputs.div_ceil(2);
-    (0..pairs).all(|index| pair(&op.epilogue, zero_point, quarters, index, &mut [0; 8]))
+    (0..pairs).all(|index| pair(&op.epilogue, zero_point, doublings, index, &mut [0; 8]))
 }
 
 /// Sums of pairs of channels, without their biases, to values that are not clamped yet, in place;
@@ -137,9 +137,9 @@ mod tests {
             min: -128,
             max: 127,
         };
-        let values = |quarters, sums: [i32; 4]| {
+        let values = |doublings, sums: [i32; 4]| {
             let (mut table, mut sums) = ([[0; 8]; 1], [sums.map(|sum| sum as u32)]);
-            assert!(prepare(&mut table, &epilogue, -5, quarters));
+            assert!(prepare(&mut table, &epilogue, -5, doublings));
             rescale(&mut sums, &table);
             sums[0].map(|value| value as i32)
         };

@@ -65,11 +65,41 @@ macro_rules! group {
 #[cfg(target_arch = "arm")]
 pub(super) use group;
 
+/// The same for the first group: r2 to r5 need not hold sums.
 #[cfg(target_arch = "arm")]
-mod arm {
+macro_rules! first_group {
+    () => {
+        "ldm r0!, {{r6-r9}}
+        ldm r1!, {{r10-r12, lr}}
+        smuad r2, r6, r10
+        smuad r3, r6, r12
+        smuad r4, r8, r10
+        smuad r5, r8, r12
+        smlad r2, r7, r11, r2
+        smlad r3, r7, lr, r3
+        smlad r4, r9, r11, r4
+        smlad r5, r9, lr, r5"
+    };
+}
+#[cfg(target_arch = "arm")]
+pub(super) use first_group;
+
+#[cfg(target_arch = "arm")]
+pub(super) mod arm {
     use core::arch::naked_asm;
 
     use super::Sums;
+
+    /// Adds the products of so many groups to the sums in r2 to r5; leaves r0 and r1 behind them and takes
+    /// every other register.
+    ///
+    /// # Safety
+    ///
+    /// r0 and r1 name so many groups.
+    #[unsafe(naked)]
+    pub(in super::super) unsafe extern "C" fn groups<const GROUPS: usize>() {
+        naked_asm!("push {{lr}}", ".rept {groups}", group!(), ".endr", "pop {{pc}}", groups = const GROUPS)
+    }
 
     /// The loop holds twelve groups (a 3x3 window's rows are multiples of four); it is entered so
     /// that the groups left over come first.

@@ -5,8 +5,8 @@ use core::ops::Range;
 use super::pool::Reduction;
 use super::{add, conv2d, depthwise, pool, winograd};
 use crate::kernels::args::{Add, Conv2d, ConvAdd, MatMul, Pool, TensorMut};
-use crate::kernels::needs::{self, MAX_POOL, REFERENCE, WINOGRAD_4, WINOGRAD_8, has};
-use crate::kernels::{Family, Kernel, Kernels, Reference};
+use crate::kernels::needs::{self, MAX_POOL, REFERENCE, has};
+use crate::kernels::{Family, Kernels, Reference};
 
 /// Kernels of Armv7E-M.
 #[derive(Clone, Copy, Debug, Default)]
@@ -77,13 +77,11 @@ fn convolve<const NEEDS: u32>(
     scratch: &mut [u8],
     out: &mut TensorMut<'_>,
 ) -> bool {
-    let winograd = has(NEEDS, WINOGRAD_4 | WINOGRAD_8) && op.kernel == Kernel::Winograd;
-    winograd && winograd::conv2d::<NEEDS>(op, add, rows.clone(), scratch, out)
+    winograd::conv2d::<NEEDS>(op, add, rows.clone(), scratch, out)
         || conv2d::conv2d::<NEEDS>(op, add, rows, scratch, out)
 }
 
 /// Whether a convolution is made here and not by the reference, with so many bytes of scratch.
 pub fn suits(op: &Conv2d<'_>, add: Option<&ConvAdd<'_>>, out: &TensorMut<'_>, scratch: usize) -> bool {
-    op.kernel == Kernel::Winograd && winograd::suits(op, add, out, scratch)
-        || conv2d::suits(op, add, out, scratch)
+    winograd::suits(op, add, out, scratch) || conv2d::suits(op, add, out, scratch)
 }

@@ -18,7 +18,7 @@ const SIGNED: usize = 3;
 
 /// Stores pairs of channels of two pixels: sums, channels, pixels, end of the sums, least value.
 type Pixels = unsafe extern "C" fn(*const Sums, *const Pair, *mut u8, *mut u8, *const Sums, i32);
-/// Stores a pair of channels of two tiles: values, places, output, sum, other addend, end of the values.
+/// Stores a pair of channels of parts of two tiles: values, places, output, sum, other addend, end of the values.
 type Tiles =
     unsafe extern "C" fn(*const Sums, *const [Places; 2], *mut u8, *const Sum, *const u8, *const Sums);
 
@@ -79,24 +79,24 @@ impl Put {
     ///
     /// # Safety
     ///
-    /// The first place of each pair but `NOWHERE`, `skip` and the bytes of two values lie inside `out`,
+    /// There are values, and places for all. The first place of each pair but `NOWHERE`, `skip` and the bytes of two values lie inside `out`,
     /// the second ones inside `other`.
     #[inline(always)]
     pub(super) unsafe fn tiles(
         &self,
-        values: &[Sums; 4],
-        places: &[Places; 2],
+        values: &[[Sums; 4]],
+        places: &[[Places; 2]],
         skip: usize,
         sum: Option<&Sum>,
         out: &mut [u8],
         other: Option<&[u8]>,
     ) -> bool {
         let Some(tiles) = self.tiles else { return false };
-        let (ends, to) = (values.as_ptr_range(), out.as_mut_ptr());
+        let (ends, to) = (values.as_flattened().as_ptr_range(), out.as_mut_ptr());
         let from = other.map_or(to.cast_const(), |other| other.as_ptr());
         let sum = sum.map_or(core::ptr::null(), core::ptr::from_ref);
         // SAFETY: the caller's promise; only stores that add read `sum`.
-        unsafe { tiles(ends.start, places, to.add(skip), sum, from.add(skip), ends.end) }
+        unsafe { tiles(ends.start, places.as_ptr(), to.add(skip), sum, from.add(skip), ends.end) }
         true
     }
 }
@@ -186,7 +186,7 @@ unsafe extern "C" fn pixels_of<const FORM: usize>(
 
 /// # Safety
 ///
-/// `values..end` are four elements; `to` at the first of each pair of places but `NOWHERE` names the
+/// `values..end` are four elements or a multiple, `places` has two for each four; `to` at the first of each pair of places but `NOWHERE` names the
 /// bytes of two values.
 #[unsafe(naked)]
 unsafe extern "C" fn tiles_of<const FORM: usize>(

@@ -8,8 +8,6 @@ use crate::shape::DType;
 
 /// Into how many parts the work may be cut.
 const PARTS: [usize; 12] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64];
-/// Words of the places of a pair of Winograd tiles.
-pub(super) const PLACES: usize = 16;
 /// Words of what the sums of a pair of output channels are finished with.
 pub(super) const CHANNELS: usize = 8;
 
@@ -22,11 +20,13 @@ pub fn bytes(kernel: Kernel, spec: &LinearSpec, step: usize) -> Option<usize> {
     match kernel {
         Kernel::Direct if spec.depthwise => depthwise_bytes(spec, step),
         Kernel::Direct => Some(direct_bytes(filter, pairs.div_ceil(*PARTS.get(step)?))),
-        Kernel::Winograd if !spec.depthwise => {
-            if !suits(&spec.window, filter, spec.bits, spec.layout, spec.input.1) {
+        Kernel::Winograd | Kernel::Winograd4x4 if !spec.depthwise => {
+            let form = Tiles::of(kernel)?;
+            if !suits(form, &spec.window, filter, spec.bits, spec.layout, spec.input.1) {
                 return None;
             }
-            let tiles = (shape.height.div_ceil(2) * shape.width.div_ceil(2)).div_ceil(2);
+            let [down, across] = [shape.height, shape.width].map(|side| side.div_ceil(form.side()));
+            let tiles = (down * across).div_ceil(2);
             let (tiles, filters) = match step {
                 0..12 => (tiles.div_ceil(*PARTS.get(step)?), 1),
                 12..24 => (1, pairs.div_ceil(*PARTS.get(step - 12)?)),
@@ -34,9 +34,9 @@ pub fn bytes(kernel: Kernel, spec: &LinearSpec, step: usize) -> Option<usize> {
                 25 => (8.min(tiles), pairs),
                 _ => return None,
             };
-            Some(winograd_bytes(filter, Blocks { tiles, filters }))
+            Some(form.bytes(filter, Blocks { tiles, filters }))
         }
-        Kernel::Winograd => None,
+        Kernel::Winograd | Kernel::Winograd4x4 => None,
     }
 }
 
@@ -110,8 +110,18 @@ pub struct Blocks {
     pub filters: usize,
 }
 
+/// Sizes of Winograd's tiles of outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tiles {
+    /// 2x2.
+    Two,
+    /// 4x4.
+    Four,
+}
+
 /// Whether the kernel has a form for this filter, window and input.
 pub const fn suits(
+    tiles: Tiles,
     window: &Window,
     filter: FilterShape,
     bits: WeightBits,
@@ -123,42 +133,93 @@ pub const fn suits(
     let small = window.padding[0] < 3 && window.padding[2] < 3;
     let channels = matches!(filter.inputs, 16 | 32 | 64) && filter.outputs.is_multiple_of(2);
     let plain = matches!(layout, Layout::OutputMajor);
-    let input =
-        matches!(dtype, DType::I8) || (matches!(dtype, DType::U4) && matches!(bits, WeightBits::Four));
+    let four = matches!(bits, WeightBits::Four);
+    let input = match tiles {
+        Tiles::Two => matches!(dtype, DType::I8) || (matches!(dtype, DType::U4) && four),
+        Tiles::Four => matches!(dtype, DType::I8) && four,
+    };
     three && small && channels && plain && input
 }
 
-/// Words of a tile's input where many filters are kept; where one is, it lies in the filter's place.
-pub(super) const fn patch_words(filter: FilterShape, filters: usize) -> usize {
-    if filters > 1 { 4 * filter.inputs } else { 0 }
-}
-
-/// Bytes of Winograd's scratch for so many pairs of tiles and of output channels.
-pub const fn winograd_bytes(filter: FilterShape, blocks: Blocks) -> usize {
-    let pair = 16 * filter.inputs;
-    let filters = (pair + CHANNELS) * blocks.filters;
-    4 * (patch_words(filter, blocks.filters) + filters + (pair + PLACES) * blocks.tiles)
-}
-
-/// The blocks for `tiles` pairs of tiles that transform least within so many bytes; `None` where
-/// not one of each fits.
-pub fn blocks(filter: FilterShape, tiles: usize, bytes: usize) -> Option<Blocks> {
-    let (pair, pairs) = (16 * filter.inputs, filter.outputs / 2);
-    let rest = |filters| (bytes / 4).saturating_sub(patch_words(filter, filters));
-    let some = rest(1).checked_sub(pair + CHANNELS)?.checked_div(pair + PLACES)?.min(tiles);
-    if some == 0 {
-        return None;
+impl Tiles {
+    /// Those of a kernel.
+    pub const fn of(kernel: Kernel) -> Option<Self> {
+        match kernel {
+            Kernel::Direct => None,
+            Kernel::Winograd => Some(Self::Two),
+            Kernel::Winograd4x4 => Some(Self::Four),
+        }
     }
-    let kept = rest(pairs).saturating_sub(pair + PLACES).checked_div(pair + CHANNELS)?.min(pairs);
-    // Two pairs of tiles take about as long as three pairs of filters.
-    let by_tiles = 3 * tiles + 2 * pairs * tiles.div_ceil(some);
-    let by_filters = 3 * tiles * pairs.div_ceil(kept.max(1)) + 2 * pairs;
-    Some(if by_filters < by_tiles && kept > 1 {
-        let left = (rest(kept) - (pair + CHANNELS) * kept).checked_div(pair + PLACES)?;
-        Blocks { tiles: left.min(tiles), filters: kept }
-    } else {
-        Blocks { tiles: some, filters: 1 }
-    })
+
+    /// Outputs on a side.
+    pub const fn side(self) -> usize {
+        match self {
+            Self::Two => 2,
+            Self::Four => 4,
+        }
+    }
+
+    /// Products for a tile.
+    pub const fn positions(self) -> usize {
+        (self.side() + 2) * (self.side() + 2)
+    }
+
+    /// How often the outputs are to be halved.
+    pub const fn doublings(self) -> u8 {
+        match self {
+            Self::Two => 2,
+            Self::Four => 6,
+        }
+    }
+
+    /// Words of the places of a pair of tiles.
+    pub(super) const fn places(self) -> usize {
+        4 * self.side() * self.side()
+    }
+
+    /// Words in which outputs of a pair of tiles are made.
+    pub(super) const fn work(self) -> usize {
+        match self {
+            Self::Two => 0,
+            Self::Four => 160,
+        }
+    }
+
+    /// Words of a tile's input where many filters are kept; where one is, it lies in the filter's place.
+    pub(super) const fn patch_words(self, filter: FilterShape, filters: usize) -> usize {
+        if filters > 1 { self.positions() * filter.inputs / 4 } else { 0 }
+    }
+
+    /// Bytes of scratch for so many pairs of tiles and of output channels.
+    pub const fn bytes(self, filter: FilterShape, blocks: Blocks) -> usize {
+        let pair = self.positions() * filter.inputs;
+        let filters = (pair + CHANNELS) * blocks.filters;
+        let tiles = (pair + self.places()) * blocks.tiles;
+        4 * (self.work() + self.patch_words(filter, blocks.filters) + filters + tiles)
+    }
+
+    /// The blocks for `tiles` pairs of tiles that transform least within so many bytes; `None` where
+    /// not one of each fits.
+    pub fn blocks(self, filter: FilterShape, tiles: usize, bytes: usize) -> Option<Blocks> {
+        let (pair, pairs) = (self.positions() * filter.inputs, filter.outputs / 2);
+        let places = self.places();
+        let words = (bytes / 4).checked_sub(self.work())?;
+        let rest = |filters| words.saturating_sub(self.patch_words(filter, filters));
+        let some = rest(1).checked_sub(pair + CHANNELS)?.checked_div(pair + places)?.min(tiles);
+        if some == 0 {
+            return None;
+        }
+        let kept = rest(pairs).saturating_sub(pair + places).checked_div(pair + CHANNELS)?.min(pairs);
+        // Two pairs of tiles take about as long as three pairs of filters.
+        let by_tiles = 3 * tiles + 2 * pairs * tiles.div_ceil(some);
+        let by_filters = 3 * tiles * pairs.div_ceil(kept.max(1)) + 2 * pairs;
+        Some(if by_filters < by_tiles && kept > 1 {
+            let left = (rest(kept) - (pair + CHANNELS) * kept).checked_div(pair + places)?;
+            Blocks { tiles: left.min(tiles), filters: kept }
+        } else {
+            Blocks { tiles: some, filters: 1 }
+        })
+    }
 }
 
 #[cfg(test)]
@@ -173,15 +234,19 @@ mod tests {
         assert_eq!([1436, 1435, 540, 539].map(|bytes| direct_pairs(colours, bytes)), [8, 7, 1, 0]);
         let block = FilterShape { outputs: 16, taps: 9, inputs: 16 };
         // A pair of filters of 264 and a pair of tiles of 272.
-        assert_eq!(winograd_bytes(block, Blocks { tiles: 1, filters: 1 }), 2144);
-        assert_eq!(blocks(block, 64, 2143), None);
-        assert_eq!(blocks(block, 64, 2144), Some(Blocks { tiles: 1, filters: 1 }));
+        assert_eq!(Tiles::Two.bytes(block, Blocks { tiles: 1, filters: 1 }), 2144);
+        assert_eq!(Tiles::Two.blocks(block, 64, 2143), None);
+        assert_eq!(Tiles::Two.blocks(block, 64, 2144), Some(Blocks { tiles: 1, filters: 1 }));
         // 64 words, four pairs of filters and one of tiles: inputs twice and 8 filters, not inputs once
         // and 8 filters 16 times.
         let four = Blocks { tiles: 1, filters: 4 };
-        assert_eq!(winograd_bytes(block, four), 5568);
-        assert_eq!(blocks(block, 64, 5568), Some(four));
-        assert_eq!(blocks(block, 64, 1 << 20), Some(Blocks { tiles: 64, filters: 1 }));
+        assert_eq!(Tiles::Two.bytes(block, four), 5568);
+        assert_eq!(Tiles::Two.blocks(block, 64, 5568), Some(four));
+        assert_eq!(Tiles::Two.blocks(block, 64, 1 << 20), Some(Blocks { tiles: 64, filters: 1 }));
+        // 160 words beside them, filters of 584 and tiles of 640.
+        assert_eq!(Tiles::Four.bytes(block, Blocks { tiles: 1, filters: 1 }), 5536);
+        assert_eq!(Tiles::Four.blocks(block, 16, 5535), None);
+        assert_eq!(Tiles::Four.blocks(block, 16, 5536), Some(Blocks { tiles: 1, filters: 1 }));
     }
 
     #[test]
@@ -196,7 +261,7 @@ mod tests {
             input: (shape, DType::I8),
             output: (shape, DType::I8),
         };
-        for (kernel, steps) in [(Kernel::Direct, 12), (Kernel::Winograd, 26)] {
+        for (kernel, steps) in [(Kernel::Direct, 12), (Kernel::Winograd, 26), (Kernel::Winograd4x4, 26)] {
             assert_eq!((0..).map_while(|step| bytes(kernel, &spec, step)).count(), steps);
         }
         let strided = LinearSpec { window: Window { stride: [2; 2], ..spec.window }, ..spec };

@@ -148,17 +148,18 @@ impl<const NEEDS: u32> Store<NEEDS> {
         }
     }
 
-    /// Stores two neighbouring channels of eight pixels where `places` says, `skip` bytes behind.
+    /// Stores two neighbouring channels of eight pixels or a multiple where `places` says, `skip` bytes
+    /// behind.
     ///
     /// # Safety
     ///
-    /// Every pixel at a place but `NOWHERE` lies inside `out`, every other addend inside `other`.
+    /// There are values, and places for all. Every pixel at a place but `NOWHERE` lies inside `out`, every other addend inside `other`.
     #[inline(always)]
     pub(super) unsafe fn tiles(
         &self,
-        values: &[Sums; 4],
+        values: &[[Sums; 4]],
         skip: usize,
-        places: &[Places; 2],
+        places: &[[Places; 2]],
         out: &mut [u8],
         other: Option<&[u8]>,
     ) {
@@ -174,14 +175,14 @@ impl<const NEEDS: u32> Store<NEEDS> {
     #[inline(never)]
     fn general(
         &self,
-        values: &[Sums; 4],
+        values: &[[Sums; 4]],
         skip: usize,
-        places: &[Places; 2],
+        places: &[[Places; 2]],
         out: &mut [u8],
         other: Option<&[u8]>,
     ) {
-        let values = values.as_flattened().as_chunks::<2>().0;
-        for (value, [to, from]) in values.iter().zip(places.as_flattened()) {
+        let values = values.as_flattened().as_flattened().as_chunks::<2>().0;
+        for (value, [to, from]) in values.iter().zip(places.as_flattened().as_flattened()) {
             if *to != NOWHERE
                 && let Some(to) = out.get_mut(*to as usize + skip..)
             {

@@ -45,7 +45,7 @@ pub fn bytes(kernel: Kernel, spec: &LinearSpec, step: usize) -> Option<usize> {
             let columns = columns(spec).min(COLUMNS);
             Some(direct_bytes(spec.filter, &spec.window, Blocks { columns, groups }))
         }
-        Kernel::Winograd => None,
+        Kernel::Winograd | Kernel::Winograd4x4 => None,
     }
 }
 

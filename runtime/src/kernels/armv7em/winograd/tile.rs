@@ -80,7 +80,7 @@ pub(super) fn filter(taps: &[[u32; 9]; 4], words: usize, to: &mut [u32], at: usi
 #[cfg(not(target_arch = "arm"))]
 pub(super) mod portable {
     use super::super::super::dsp::{add16, sub16};
-    use super::super::output::PLACE;
+    use super::super::two::PLACE;
 
     pub(super) fn input(d: [u32; 16], words: usize, to: &mut [u32], at: usize) {
         let one = |d: [u32; 4]| [sub16(d[0], d[2]), add16(d[1], d[2]), sub16(d[2], d[1]), sub16(d[3], d[1])];

@@ -5,12 +5,14 @@
 //! and `2 m1 - (m1 + m2)` begins the run that ends with `m1 - m2 - m3`.
 #![allow(unsafe_code)]
 
-use super::super::channels::Pair;
-use super::super::dot::Sums;
+use super::super::super::channels::Pair;
+use super::super::super::dot::Sums;
+#[cfg(target_arch = "arm")]
+use super::super::super::dot::arm::groups;
 
 /// Where in a column a row lies.
 #[cfg(not(target_arch = "arm"))]
-pub(super) const PLACE: [usize; 4] = [2, 0, 1, 3];
+pub(in super::super) const PLACE: [usize; 4] = [2, 0, 1, 3];
 
 /// Products of positions of so many values.
 #[derive(Clone, Copy)]
@@ -26,9 +28,9 @@ impl Products {
     pub(super) fn new(values: usize) -> Option<Self> {
         #[cfg(target_arch = "arm")]
         let column = match values {
-            16 => arm::Column { groups: arm::groups::<4>, sums: arm::column::<1> },
-            32 => arm::Column { groups: arm::groups::<8>, sums: arm::column::<0> },
-            64 => arm::Column { groups: arm::groups::<16>, sums: arm::column::<0> },
+            16 => arm::Column { groups: groups::<4>, sums: arm::column::<1> },
+            32 => arm::Column { groups: groups::<8>, sums: arm::column::<0> },
+            64 => arm::Column { groups: groups::<16>, sums: arm::column::<0> },
             _ => return None,
         };
         matches!(values, 16 | 32 | 64).then_some(Self {
@@ -59,7 +61,7 @@ impl Products {
 fn portable(x: &[u32], w: &[u32], words: usize, channels: &Pair, values: &mut [Sums; 4]) {
     let mut sums = [[0; 4]; 16];
     for ((sums, x), w) in sums.iter_mut().zip(x.chunks_exact(words)).zip(w.chunks_exact(words)) {
-        *sums = super::super::dot::portable(x, w);
+        *sums = super::super::super::dot::portable(x, w);
     }
     for (sum, [tile, output]) in [[0, 0], [0, 1], [1, 0], [1, 1]].into_iter().enumerate() {
         let one = |m: [u32; 4]| {
@@ -70,7 +72,7 @@ fn portable(x: &[u32], w: &[u32], words: usize, channels: &Pair, values: &mut [S
         for row in 0..2 {
             let pixels = one(columns.map(|column| column[row]));
             for (pixel, sum) in pixels.into_iter().enumerate() {
-                let value = super::super::channels::rescaled(sum, channels, output);
+                let value = super::super::super::channels::rescaled(sum, channels, output);
                 values[2 * tile + row][2 * pixel + output] = value;
             }
         }
@@ -81,7 +83,7 @@ fn portable(x: &[u32], w: &[u32], words: usize, channels: &Pair, values: &mut [S
 mod arm {
     use core::arch::naked_asm;
 
-    use super::super::super::dot::group;
+    use super::super::super::super::dot::group;
     use super::{Pair, Sums};
 
     /// How a column of positions is summed.
@@ -91,16 +93,6 @@ mod arm {
         /// Of a position.
         pub(super) groups: unsafe extern "C" fn(),
         pub(super) sums: unsafe extern "C" fn(),
-    }
-
-    /// Adds a position's products to the sums in r2 to r5; as [`column`] calls it.
-    ///
-    /// # Safety
-    ///
-    /// r0 and r1 name so many groups.
-    #[unsafe(naked)]
-    pub(super) unsafe extern "C" fn groups<const GROUPS: usize>() {
-        naked_asm!("push {{lr}}", ".rept {groups}", group!(), ".endr", "pop {{pc}}", groups = const GROUPS)
     }
 
     /// A column's products, on top of the sums in r2 to r5; as [`products`] calls it. `SMALL` is 1

@@ -23,7 +23,7 @@ pub(super) fn transform(row: &[u8], inputs: usize, to: &mut [u32], vector: usize
     #[cfg(not(target_arch = "arm"))]
     for at in (0..stride).step_by(4) {
         for half in 0..2 {
-            use super::super::dsp::sub16;
+            use super::super::super::dsp::sub16;
             let word = |tap: usize| {
                 let packed = row[tap * stride + at..].first_chunk().copied().unwrap_or_default();
                 (u32::from_le_bytes(packed) ^ 0x8888_8888) >> (4 * half)
@@ -32,7 +32,7 @@ pub(super) fn transform(row: &[u8], inputs: usize, to: &mut [u32], vector: usize
             for (lane, start) in [start, start + 1].into_iter().enumerate() {
                 let taps = [0, 1, 2, 3, 4, 5, 6, 7, 8]
                     .map(|tap| sub16(word(tap) >> (8 * lane) & 0x000F_000F, 0x0008_0008));
-                super::tile::portable::filter(taps, inputs, to, start);
+                super::super::tile::portable::filter(taps, inputs, to, start);
             }
         }
     }
