@@ -266,25 +266,28 @@ mod arm {
     }
 }
 
-/// Packed nibbles, four a group. What is no whole group is left out.
+/// Packed nibbles, eight to two groups. What is no two whole groups is left out.
 #[inline(never)]
 pub(super) fn nibbles(from: &[u8], kind: Nibbles, to: &mut [u32], vector: usize) {
-    let (words, rest) = from.as_chunks();
-    let (groups, last) = to.as_chunks_mut::<{ 2 * GROUP }>();
-    for (packed, groups) in words.iter().zip(&mut *groups) {
+    for (packed, groups) in from.as_chunks().0.iter().zip(to.as_chunks_mut::<{ 2 * GROUP }>().0) {
         let [a, b, c, d] = kind.lanes(*packed);
         groups[2 * (vector & 1)] = a;
         groups[2 * (vector & 1) + 1] = b;
         groups[2 * (vector & 1) + 4] = c;
         groups[2 * (vector & 1) + 5] = d;
     }
-    if let [low, high, ..] = *rest {
-        let [a, b, ..] = kind.lanes([low, high, 0, 0]);
-        let whole = groups.get_mut(words.len()).and_then(|groups| groups.first_chunk_mut::<GROUP>());
-        if let Some(group) = whole.or(last.first_chunk_mut()) {
-            group[2 * (vector & 1)] = a;
-            group[2 * (vector & 1) + 1] = b;
-        }
+}
+
+/// [`nibbles`], four a group: a last group of four too.
+#[inline(never)]
+pub(super) fn fours(from: &[u8], kind: Nibbles, to: &mut [u32], vector: usize) {
+    nibbles(from, kind, to, vector);
+    let (words, rest) = from.as_chunks::<4>();
+    let group = to.get_mut(2 * GROUP * words.len()..).and_then(|to| to.first_chunk_mut::<GROUP>());
+    if let ([low, high, ..], Some(group)) = (rest, group) {
+        let [a, b, ..] = kind.lanes([*low, *high, 0, 0]);
+        group[2 * (vector & 1)] = a;
+        group[2 * (vector & 1) + 1] = b;
     }
 }
 
@@ -318,7 +321,7 @@ mod tests {
         // A group and a byte that is none, with room for one group and for more.
         for room in [4, 8] {
             let mut short = [0; 8];
-            nibbles(&packed[..3], SIGNED, &mut short[..room], 1);
+            fours(&packed[..3], SIGNED, &mut short[..room], 1);
             assert_eq!((&short[..4], &short[4..]), (&one[..4], &[0; 4][..]));
         }
     }

@@ -123,7 +123,7 @@ impl<'a, const NEEDS: u32> Rows<'a, NEEDS> {
             let Some(run) = row.get(start..start.wrapping_add(self.run)) else { return false };
             match self.form {
                 Form::Bytes => lanes::bytes(run, self.zero, to, vector),
-                Form::Nibbles(kind) if has(NEEDS, NIBBLES) => lanes::nibbles(run, kind, to, vector),
+                Form::Nibbles(kind) if has(NEEDS, NIBBLES) => lanes::fours(run, kind, to, vector),
                 _ => return false,
             }
             to = to.get_mut(self.values..).unwrap_or_default();
@@ -160,7 +160,7 @@ impl<'a, const NEEDS: u32> Rows<'a, NEEDS> {
                 let kind = if input.dtype == DType::U4 { UNSIGNED } else { SIGNED };
                 for row in rows {
                     let (row, to) = (row.get(run.clone()), to.get_mut(before..));
-                    lanes::nibbles(row.unwrap_or_default(), kind, to.unwrap_or_default(), vector);
+                    lanes::fours(row.unwrap_or_default(), kind, to.unwrap_or_default(), vector);
                     before += taps * inputs;
                 }
             }

@@ -38,8 +38,12 @@ fn row(filter: &Filter<'_>, output: usize, to: &mut [u32], vector: usize) {
     }
     let bytes = filter.bits.row_bytes(values);
     let stored = filter.data.get(output * bytes..(output + 1) * bytes).unwrap_or_default();
-    // How many values are written in whole groups; the others go one by one.
-    let whole = if filter.layout == Layout::OutputMajor { values / GROUP * GROUP } else { 0 };
+    // How many values are written in whole words; the others go one by one.
+    let whole = match (filter.layout, filter.bits) {
+        (Layout::OutputMajor, WeightBits::Eight) => values / 4 * 4,
+        (Layout::OutputMajor, WeightBits::Four) => values / 8 * 8,
+        _ => 0,
+    };
     if whole > 0 {
         match filter.bits {
             WeightBits::Eight => lanes::bytes(stored, 0, to, vector),
