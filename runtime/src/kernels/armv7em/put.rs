@@ -79,8 +79,8 @@ impl Put {
     ///
     /// # Safety
     ///
-    /// There are values, and places for all. The first place of each pair but `NOWHERE`, `skip` and the bytes of two values lie inside `out`,
-    /// the second ones inside `other`.
+    /// There are values, and places for all. The first place of each pair but `NOWHERE`, `skip` and the bytes
+    /// of two values lie inside `out`, the second ones inside `other`.
     #[inline(always)]
     pub(super) unsafe fn tiles(
         &self,
@@ -186,8 +186,8 @@ unsafe extern "C" fn pixels_of<const FORM: usize>(
 
 /// # Safety
 ///
-/// `values..end` are four elements or a multiple, `places` has two for each four; `to` at the first of each pair of places but `NOWHERE` names the
-/// bytes of two values.
+/// `values..end` are four elements or a multiple, `places` has two for each four; `to` at the first of each
+/// pair of places but `NOWHERE` names the bytes of two values.
 #[unsafe(naked)]
 unsafe extern "C" fn tiles_of<const FORM: usize>(
     values: *const Sums,

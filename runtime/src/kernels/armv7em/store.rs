@@ -153,7 +153,8 @@ impl<const NEEDS: u32> Store<NEEDS> {
     ///
     /// # Safety
     ///
-    /// There are values, and places for all. Every pixel at a place but `NOWHERE` lies inside `out`, every other addend inside `other`.
+    /// There are values, and places for all. Every pixel at a place but `NOWHERE` lies inside `out`, every
+    /// other addend inside `other`.
     #[inline(always)]
     pub(super) unsafe fn tiles(
         &self,

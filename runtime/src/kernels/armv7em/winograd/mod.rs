@@ -31,26 +31,25 @@ use crate::kernels::needs::{ALL, REFERENCE, WINOGRAD_4, WINOGRAD_8, WINOGRAD_FOU
 use crate::kernels::words;
 
 /// What differs between the sizes of tiles: filters' transform, products, outputs' transform.
-trait Form<const NEEDS: u32>: Copy {
+trait Form<'a, const NEEDS: u32>: Sized {
     /// Parts of a tile, four outputs each.
     const PARTS: usize;
 
-    /// `None` for a number of input channels that it does not suit.
-    fn new(inputs: usize) -> Option<Self>;
+    /// With its words of scratch; `None` for a number of input channels that it does not suit.
+    fn new(inputs: usize, work: &'a mut [u32]) -> Option<Self>;
 
     /// Transforms output channels `2 * pair` and the next into `to`: as many words for every position as
     /// there are input channels. The lanes are in the order of those of an input.
     fn filter(filter: &Filter<'_>, pair: usize, to: &mut [u32]);
 
-    /// Makes the outputs of two tiles `x` and two channels `w`, not clamped yet, in `own` or in `work`:
+    /// Makes the outputs of two tiles `x` and two channels `w`, not clamped yet, in `own` or in its scratch:
     /// parts of the tiles, each with four pixels of each tile, two channels of a pixel.
     fn outputs<'v>(
-        &self,
+        &'v mut self,
         x: &[u32],
         w: &[u32],
         channels: &channels::Pair,
         own: &'v mut [Sums; 4],
-        work: &'v mut [u32],
     ) -> &'v [[Sums; 4]];
 }
 
@@ -90,11 +89,11 @@ pub(super) fn suits(op: &Conv2d<'_>, add: Option<&ConvAdd<'_>>, out: &TensorMut<
 
 /// `READ` rows are read for `MADE` rows of outputs.
 #[inline(never)]
-fn run<const NEEDS: u32, const READ: usize, const MADE: usize, F: Form<NEEDS>>(
+fn run<'a, const NEEDS: u32, const READ: usize, const MADE: usize, F: Form<'a, NEEDS>>(
     op: &Conv2d<'_>,
     add: Option<&ConvAdd<'_>>,
     rows: Range<usize>,
-    scratch: &mut [u8],
+    scratch: &'a mut [u8],
     out: &mut TensorMut<'_>,
 ) -> Option<()> {
     let filter = op.filter.shape;
@@ -111,7 +110,8 @@ fn run<const NEEDS: u32, const READ: usize, const MADE: usize, F: Form<NEEDS>>(
     let (filters, inputs) = scratch.split_at_mut_checked(pair * blocks.filters)?;
     let table: &mut [channels::Pair] = table.as_chunks_mut().0;
     let places: &mut [Places] = places.as_chunks_mut().0.as_chunks_mut().0;
-    let made = Made::<NEEDS, F> { form: F::new(filter.inputs)?, store: Store::new(op, add, out)?, pair };
+    let (form, store) = (F::new(filter.inputs, work)?, Store::new(op, add, out)?);
+    let mut made = Made::<NEEDS, F> { form, store, pair };
     let zero_point = add.map_or(out.zero_point, |add| add.zero_point);
     // Where the reference is linked, a channel may be for it alone: then nothing is written yet.
     if has(NEEDS, REFERENCE) && !channels::suit(op, zero_point, size.doublings()) {
@@ -167,7 +167,7 @@ fn run<const NEEDS: u32, const READ: usize, const MADE: usize, F: Form<NEEDS>>(
             if kept {
                 let table = table.get(..range.len())?;
                 // SAFETY: `Lines` has measured every place, for these slices.
-                unsafe { made.meet(work, (inputs, places), (filters, table), start, out.data, other) };
+                unsafe { made.meet((inputs, places), (filters, table), start, out.data, other) };
                 continue;
             }
             for index in range.clone() {
@@ -175,7 +175,7 @@ fn run<const NEEDS: u32, const READ: usize, const MADE: usize, F: Form<NEEDS>>(
                 let table = table.get_mut(..1)?;
                 channels(index, table.first_mut()?)?;
                 // SAFETY: as above.
-                unsafe { made.meet(work, (inputs, places), (filters, table), index, out.data, other) };
+                unsafe { made.meet((inputs, places), (filters, table), index, out.data, other) };
             }
         }
     }
@@ -190,7 +190,7 @@ struct Made<const NEEDS: u32, F> {
     pair: usize,
 }
 
-impl<const NEEDS: u32, F: Form<NEEDS>> Made<NEEDS, F> {
+impl<'a, const NEEDS: u32, F: Form<'a, NEEDS>> Made<NEEDS, F> {
     /// Every pair of tiles meets every pair of filters; the first of these is pair `index` of the
     /// output channels.
     ///
@@ -199,8 +199,7 @@ impl<const NEEDS: u32, F: Form<NEEDS>> Made<NEEDS, F> {
     /// Every pixel at a place but `NOWHERE` lies inside `out`, every other addend inside `other`.
     #[inline(never)]
     unsafe fn meet(
-        &self,
-        work: &mut [u32],
+        &mut self,
         (inputs, places): (&[u32], &[[Places; 2]]),
         (filters, table): (&[u32], &[channels::Pair]),
         index: usize,
@@ -213,7 +212,7 @@ impl<const NEEDS: u32, F: Form<NEEDS>> Made<NEEDS, F> {
         for (inputs, places) in inputs.chunks_exact(pair).zip(places) {
             let mut skip = index * step;
             for (weights, channels) in filters.chunks_exact(pair).zip(table) {
-                let values = self.form.outputs(inputs, weights, channels, &mut own, work);
+                let values = self.form.outputs(inputs, weights, channels, &mut own);
                 if values.len() == places.len() {
                     // SAFETY: the caller's promise; a chunk of places is not empty.
                     unsafe { self.store.tiles(values, skip, places, out, other) };

@@ -17,13 +17,12 @@ use crate::kernels::needs::{WINOGRAD_4, WINOGRAD_8, has};
 use crate::layout::WeightBits;
 
 /// Tiles of 2x2 outputs.
-#[derive(Clone, Copy)]
 pub(super) struct Two(output::Products);
 
-impl<const NEEDS: u32> Form<NEEDS> for Two {
+impl<'a, const NEEDS: u32> Form<'a, NEEDS> for Two {
     const PARTS: usize = 1;
 
-    fn new(inputs: usize) -> Option<Self> {
+    fn new(inputs: usize, _work: &'a mut [u32]) -> Option<Self> {
         output::Products::new(inputs).map(Self)
     }
 
@@ -43,12 +42,11 @@ impl<const NEEDS: u32> Form<NEEDS> for Two {
 
     #[inline(always)]
     fn outputs<'v>(
-        &self,
+        &'v mut self,
         x: &[u32],
         w: &[u32],
         channels: &channels::Pair,
         own: &'v mut [Sums; 4],
-        _work: &'v mut [u32],
     ) -> &'v [[Sums; 4]] {
         self.0.outputs(x, w, channels, own);
         core::slice::from_ref(own)

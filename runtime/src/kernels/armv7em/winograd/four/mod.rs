@@ -16,14 +16,16 @@ use crate::kernels::args::Filter;
 use crate::layout::WeightBits;
 
 /// Tiles of 4x4 outputs.
-#[derive(Clone, Copy)]
-pub(super) struct Four(output::Products);
+pub(super) struct Four<'a> {
+    products: output::Products,
+    work: &'a mut [u32],
+}
 
-impl<const NEEDS: u32> Form<NEEDS> for Four {
+impl<'a, const NEEDS: u32> Form<'a, NEEDS> for Four<'a> {
     const PARTS: usize = 4;
 
-    fn new(inputs: usize) -> Option<Self> {
-        output::Products::new(inputs).map(Self)
+    fn new(inputs: usize, work: &'a mut [u32]) -> Option<Self> {
+        output::Products::new(inputs).map(|products| Self { products, work })
     }
 
     fn filter(filter: &Filter<'_>, pair: usize, to: &mut [u32]) {
@@ -38,14 +40,13 @@ impl<const NEEDS: u32> Form<NEEDS> for Four {
 
     #[inline(always)]
     fn outputs<'v>(
-        &self,
+        &'v mut self,
         x: &[u32],
         w: &[u32],
         channels: &channels::Pair,
         _own: &'v mut [Sums; 4],
-        work: &'v mut [u32],
     ) -> &'v [[Sums; 4]] {
-        self.0.outputs(x, w, channels, work)
+        self.products.outputs(x, w, channels, self.work)
     }
 }
 
