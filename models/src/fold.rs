@@ -4,6 +4,7 @@
 //! the one implementation: training and `quantize` both call it, so both round the same numbers.
 
 use crate::graph::{Conv, Graph, Op};
+use crate::scheme::weight_scale;
 
 /// Where the output channel stands among the weights' dimensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,10 +61,52 @@ pub fn folded_graph(graph: &Graph) -> Graph {
     graph
 }
 
+/// Puts every bias of a quantized network without norms on the multiple of its accumulator's step that
+/// training rounds it to, so that `quantize`, which is more exact, rounds it to no other.
+pub fn round_biases(graph: &mut Graph) {
+    for node in &mut graph.nodes {
+        let (channels, input) = (graph.tensors[node.output].shape[2], graph.tensors[node.inputs[0]].range);
+        let (Op::Conv2d(conv) | Op::Dense(conv)) = &mut node.op else { continue };
+        let (Some(bits), Some(input)) = (conv.weight_bits, input) else { continue };
+        let filters = conv.weights.chunks_exact((conv.weights.len() / channels.max(1)).max(1));
+        for (bias, filter) in conv.bias.iter_mut().zip(filters) {
+            let largest = filter.iter().fold(0.0, |max: f32, w| max.max(w.abs()));
+            let step = input.scale() * weight_scale(largest, bits);
+            *bias = (*bias / step).round() * step;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::graph::{BatchNorm, Window};
+    use crate::quantize::quantize;
+    use crate::scheme::Setting;
+    use crate::zoo;
+
+    #[test]
+    fn rounded_biases_are_those_of_both_sides() {
+        let mut graph = folded_graph(&zoo::resnet8(7, Setting::W4a8).expect("calibrates"));
+        round_biases(&mut graph);
+        let integers = quantize(&graph).expect("quantizes");
+        for (node, quantized) in graph.nodes.iter().zip(&integers.nodes) {
+            let (Op::Conv2d(conv) | Op::Dense(conv), Some(linear)) = (&node.op, quantized.op.linear()) else {
+                continue;
+            };
+            let input = graph.tensors[node.inputs[0]].range.expect("a range");
+            for ((bias, filter), integer) in conv
+                .bias
+                .iter()
+                .zip(conv.weights.chunks_exact(conv.weights.len() / conv.bias.len()))
+                .zip(&linear.bias)
+            {
+                let largest = filter.iter().fold(0.0, |max: f32, w| max.max(w.abs()));
+                let steps = bias / (input.scale() * weight_scale(largest, conv.weight_bits.expect("bits")));
+                assert!((steps - *integer as f32).abs() < 0.01, "{}: {steps}, not {integer}", node.name);
+            }
+        }
+    }
 
     fn conv() -> Conv {
         Conv {

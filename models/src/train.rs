@@ -26,7 +26,7 @@ use burn::tensor::Device;
 use crate::calibrate::calibration_images;
 use crate::config::{Config, ConfigError, Precision};
 use crate::dataset::{Dataset, DatasetError, Images};
-use crate::fold::folded_graph;
+use crate::fold::{folded_graph, round_biases};
 use crate::graph::Graph;
 use crate::graph_file::{GraphFileError, write_beside};
 use crate::metrics::{Epoch, Metrics};
@@ -196,7 +196,10 @@ pub fn train(
     let mut graph = averaged(config, &network, &checkpoint.state, &dataset, &device);
     match config.setting {
         Precision::Float => graph.round_to_half(),
-        Precision::Quantized(_) => graph = folded_graph(&graph),
+        Precision::Quantized(_) => {
+            graph = folded_graph(&graph);
+            round_biases(&mut graph);
+        }
     }
     let path = run.join(format!("{}.graph", config.setting.name()));
     graph.save(&path)?;
