@@ -10,7 +10,7 @@ use crate::fold::{ChannelAxis, folded};
 use crate::graph::{Graph, Node, Op, Range, TensorId};
 use crate::quantize::{QuantizeError, check};
 use crate::rng::Rng;
-use crate::scheme::{Bits, Role, least_bound};
+use crate::scheme::{Bits, Role, largest_magnitude, least_bound};
 
 /// Images in the sample.
 const SAMPLE: usize = 512;
@@ -62,7 +62,7 @@ pub(crate) fn widen(graph: &mut Graph, index: usize) {
     let ranges = graph.tensors[node.inputs[0]].range.zip(graph.tensors[node.output].range);
     if let (Some((input, output)), Some(bits)) = (ranges, conv.weight_bits) {
         let (weights, _) = folded(conv, graph.tensors[node.output].shape[2], axis);
-        let bound = output.bound.max(least_bound(input, &weights, bits, output));
+        let bound = output.bound.max(least_bound(input, largest_magnitude(&weights), bits, output));
         graph.tensors[node.output].range = Some(Range { bound, ..output });
     }
 }

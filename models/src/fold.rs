@@ -4,7 +4,7 @@
 //! the one implementation: training and `quantize` both call it, so both round the same numbers.
 
 use crate::graph::{Conv, Graph, Op};
-use crate::scheme::weight_scale;
+use crate::scheme::{largest_magnitude, weight_scale};
 
 /// Where the output channel stands among the weights' dimensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub fn folded(conv: &Conv, out_channels: usize, axis: ChannelAxis) -> (Vec<f32>,
     bias.resize(out_channels, 0.0);
     let Some(norm) = &conv.norm else { return (weights, bias) };
     let factors: Vec<f32> =
-        norm.gamma.iter().zip(&norm.var).map(|(gamma, var)| gamma / (var + norm.eps).sqrt()).collect();
+        norm.gamma.iter().zip(&norm.var).map(|(&gamma, &var)| factor(gamma, var, norm.eps)).collect();
     match axis {
         ChannelAxis::First => {
             let filter = weights.len() / out_channels.max(1);
@@ -43,6 +43,11 @@ pub fn folded(conv: &Conv, out_channels: usize, axis: ChannelAxis) -> (Vec<f32>,
         *bias = beta + (*bias - mean) * factor;
     }
     (weights, bias)
+}
+
+/// What a norm multiplies its channel by.
+pub fn factor(gamma: f32, var: f32, eps: f32) -> f32 {
+    gamma / (var + eps).sqrt()
 }
 
 /// The same network without any batch norm.
@@ -70,8 +75,7 @@ pub fn round_biases(graph: &mut Graph) {
         let (Some(bits), Some(input)) = (conv.weight_bits, input) else { continue };
         let filters = conv.weights.chunks_exact((conv.weights.len() / channels.max(1)).max(1));
         for (bias, filter) in conv.bias.iter_mut().zip(filters) {
-            let largest = filter.iter().fold(0.0, |max: f32, w| max.max(w.abs()));
-            let step = input.scale() * weight_scale(largest, bits);
+            let step = input.scale() * weight_scale(largest_magnitude(filter), bits);
             *bias = (*bias / step).round() * step;
         }
     }
@@ -101,8 +105,8 @@ mod tests {
                 .zip(conv.weights.chunks_exact(conv.weights.len() / conv.bias.len()))
                 .zip(&linear.bias)
             {
-                let largest = filter.iter().fold(0.0, |max: f32, w| max.max(w.abs()));
-                let steps = bias / (input.scale() * weight_scale(largest, conv.weight_bits.expect("bits")));
+                let scale = weight_scale(largest_magnitude(filter), conv.weight_bits.expect("bits"));
+                let steps = bias / (input.scale() * scale);
                 assert!((steps - *integer as f32).abs() < 0.01, "{}: {steps}, not {integer}", node.name);
             }
         }

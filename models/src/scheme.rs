@@ -139,6 +139,11 @@ pub fn weight_scale(max_abs: f32, bits: u8) -> f32 {
     if scale > 0.0 { scale } else { 1.0 }
 }
 
+/// Largest magnitude of some weights; 0 of none.
+pub fn largest_magnitude(weights: &[f32]) -> f32 {
+    weights.iter().fold(0.0, |max, w| max.max(w.abs()))
+}
+
 /// A weight as an integer: `w / scale`, ties to even, clamped to the symmetric range.
 pub fn quantize_weight(w: f32, scale: f32, bits: u8) -> i8 {
     let max = signed_max(bits);
@@ -148,11 +153,12 @@ pub fn quantize_weight(w: f32, scale: f32, bits: u8) -> i8 {
 /// The least bound of the 8-bit output of a linear node with 4-bit inputs, 0 for others: a step of the
 /// output is four of the finest accumulator's or more. Then every rescale shifts by 33 bits at least, which
 /// kernels do in one instruction, and the four steps are below what 4-bit inputs resolve.
-pub fn least_bound(input: Range, weights: &[f32], weight_bits: u8, output: Range) -> f32 {
+///
+/// `largest` is the largest magnitude of the node's weights, norms being folded.
+pub fn least_bound(input: Range, largest: f32, weight_bits: u8, output: Range) -> f32 {
     if input.bits != 4 || output.bits != 8 {
         return 0.0;
     }
-    let largest = weights.iter().fold(0.0, |max: f32, w| max.max(w.abs()));
     // A little more, so that no rounding of the factor brings it back to a quarter.
     4.001 * input.scale() * weight_scale(largest, weight_bits) * output.levels().1
 }

@@ -9,74 +9,102 @@
 use rayon::prelude::*;
 
 use crate::float_forward::{finish, sums};
-use crate::graph::{BatchNorm, Graph, Op};
+use crate::graph::{BatchNorm, Conv, Graph, Op};
 use crate::ptq::rounded;
 
-/// The graph with norms whose statistics are those of its sums on these images.
+/// The graph with norms whose statistics are those of its sums on these images (NHWC, `pixel / 255`).
 pub fn with_norms(graph: &Graph, float: &Graph, images: &[Vec<f32>]) -> Graph {
+    let moments = moments(graph, images);
     let mut graph = graph.clone();
-    let mut activations: Vec<Vec<Vec<f32>>> = images
-        .iter()
-        .map(|image| {
-            let mut tensors = vec![Vec::new(); graph.tensors.len()];
-            tensors[graph.input].clone_from(image);
-            tensors
-        })
-        .collect();
-    for index in 0..graph.nodes.len() {
-        let node = &graph.nodes[index];
-        let (output, range) = (node.output, graph.tensors[node.output].range);
-        let values: Vec<Vec<f32>> =
-            activations.par_iter().map(|activations| sums(&graph, node, activations)).collect();
-        let channels = graph.tensors[output].shape[2];
-        let statistics = (0..channels).into_par_iter().map(|channel| moments(&values, channel, channels));
-        let statistics: Vec<(f32, f32)> = statistics.collect();
-        activations.par_iter_mut().zip(values).for_each(|(activations, mut values)| {
-            finish(&graph, node, &mut values);
-            if let Some(range) = range {
-                values.iter_mut().for_each(|value| *value = rounded(range, *value));
-            }
-            activations[output] = values;
-        });
-        if let (Op::Conv2d(conv), Op::Conv2d(from)) = (&mut graph.nodes[index].op, &float.nodes[index].op)
+    for ((node, from), moments) in graph.nodes.iter_mut().zip(&float.nodes).zip(&moments) {
+        if let (Op::Conv2d(conv), Op::Conv2d(from)) = (&mut node.op, &from.op)
             && let Some(norm) = &from.norm
         {
-            let filters = from.weights.chunks_exact(from.weights.len() / channels);
-            let lengths: Vec<f32> = filters.map(length).collect();
-            let filter = conv.weights.len() / channels;
-            let mut unfolded = BatchNorm {
-                gamma: vec![0.0; channels],
-                beta: vec![0.0; channels],
-                mean: vec![0.0; channels],
-                var: vec![0.0; channels],
-                eps: norm.eps,
-            };
-            for (channel, weights) in conv.weights.chunks_exact_mut(filter).enumerate() {
-                let (mean, var) = statistics[channel];
-                let factor = match (lengths[channel], length(weights)) {
-                    (wanted, found) if wanted > 0.0 && found > 0.0 => wanted / found,
-                    _ => 1.0,
-                };
-                weights.iter_mut().for_each(|weight| *weight *= factor);
-                unfolded.beta[channel] = mean;
-                unfolded.mean[channel] = (mean - conv.bias[channel]) * factor;
-                unfolded.var[channel] = var * factor * factor;
-                unfolded.gamma[channel] = (unfolded.var[channel] + norm.eps).sqrt() / factor;
-            }
-            conv.bias.fill(0.0);
-            conv.norm = Some(unfolded);
+            unfold(conv, &from.weights, norm.eps, moments);
         }
     }
     graph
 }
 
-/// Mean and variance of a channel over all images and positions.
-fn moments(images: &[Vec<f32>], channel: usize, channels: usize) -> (f32, f32) {
-    let values = || images.iter().flat_map(|image| image.iter().skip(channel).step_by(channels));
-    let count = values().count().max(1) as f64;
-    let mean = values().map(|&value| f64::from(value)).sum::<f64>() / count;
-    let var = values().map(|&value| (f64::from(value) - mean).powi(2)).sum::<f64>() / count;
-    (mean as f32, var as f32)
+/// Gives a convolution a norm that undoes itself, and its filters the lengths of `from`, in its order.
+fn unfold(conv: &mut Conv, from: &[f32], eps: f32, moments: &[Moments]) {
+    let filter = conv.weights.len() / moments.len();
+    let mut norm = BatchNorm { gamma: vec![], beta: vec![], mean: vec![], var: vec![], eps };
+    let filters = conv.weights.chunks_exact_mut(filter).zip(from.chunks_exact(filter));
+    for (((weights, from), bias), moments) in filters.zip(&mut conv.bias).zip(moments) {
+        let factor = match (length(from), length(weights)) {
+            (wanted, found) if wanted > 0.0 && found > 0.0 => wanted / found,
+            _ => 1.0,
+        };
+        weights.iter_mut().for_each(|weight| *weight *= factor);
+        let (mean, var) = (moments.mean() as f32, moments.var() as f32 * factor * factor);
+        norm.beta.push(mean);
+        norm.mean.push((mean - *bias) * factor);
+        norm.var.push(var);
+        norm.gamma.push((var + eps).sqrt() / factor);
+        *bias = 0.0;
+    }
+    conv.norm = Some(norm);
+}
+
+/// Sums over a channel of all images and positions.
+#[derive(Clone, Copy, Debug, Default)]
+struct Moments {
+    count: f64,
+    sum: f64,
+    squares: f64,
+}
+
+impl Moments {
+    fn add(&mut self, other: &Self) {
+        self.count += other.count;
+        self.sum += other.sum;
+        self.squares += other.squares;
+    }
+
+    fn mean(&self) -> f64 {
+        self.sum / self.count.max(1.0)
+    }
+
+    fn var(&self) -> f64 {
+        (self.squares / self.count.max(1.0) - self.mean().powi(2)).max(0.0)
+    }
+}
+
+/// Of every node's sums, channel by channel, in the network with rounded activations.
+fn moments(graph: &Graph, images: &[Vec<f32>]) -> Vec<Vec<Moments>> {
+    let none =
+        || graph.nodes.iter().map(|node| vec![Moments::default(); graph.tensors[node.output].shape[2]]);
+    let mut total: Vec<Vec<Moments>> = none().collect();
+    let each: Vec<_> = images.par_iter().map(|image| of_image(graph, image, none().collect())).collect();
+    // In their order, so that the sums are the same on any number of threads.
+    for image in each {
+        for (total, found) in total.iter_mut().flatten().zip(image.iter().flatten()) {
+            total.add(found);
+        }
+    }
+    total
+}
+
+/// Adds one image's values to `moments`.
+fn of_image(graph: &Graph, image: &[f32], mut moments: Vec<Vec<Moments>>) -> Vec<Vec<Moments>> {
+    let mut activations = vec![Vec::new(); graph.tensors.len()];
+    activations[graph.input] = image.to_vec();
+    for (node, moments) in graph.nodes.iter().zip(&mut moments) {
+        let mut values = sums(graph, node, &activations);
+        for row in values.chunks_exact(moments.len()) {
+            for (moments, &value) in moments.iter_mut().zip(row) {
+                let value = f64::from(value);
+                moments.add(&Moments { count: 1.0, sum: value, squares: value * value });
+            }
+        }
+        finish(graph, node, &mut values);
+        if let Some(range) = graph.tensors[node.output].range {
+            values.iter_mut().for_each(|value| *value = rounded(range, *value));
+        }
+        activations[node.output] = values;
+    }
+    moments
 }
 
 fn length(filter: &[f32]) -> f32 {

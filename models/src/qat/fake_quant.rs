@@ -7,7 +7,7 @@
 
 use crate::graph::Range;
 use crate::qat::tape::SliceOp;
-use crate::scheme::{quantize_weight, weight_scale};
+use crate::scheme::{largest_magnitude, quantize_weight, weight_scale};
 
 /// Adding and subtracting this rounds a float below 2^22 in magnitude to an integer, ties to even.
 pub(super) const ROUND: f32 = 12_582_912.0;
@@ -52,7 +52,7 @@ pub fn quantize_channels(weights: &[f32], channels: usize, bits: u8) -> Rounded 
     let mut integers = Vec::with_capacity(weights.len());
     let mut scales = Vec::with_capacity(channels);
     for filter in weights.chunks_exact(filter) {
-        let scale = weight_scale(filter.iter().fold(0.0, |max: f32, w| max.max(w.abs())), bits);
+        let scale = weight_scale(largest_magnitude(filter), bits);
         integers.extend(filter.iter().map(|&w| f32::from(quantize_weight(w, scale, bits))));
         scales.push(scale);
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use crate::fold::{ChannelAxis, folded};
+use crate::fold::factor;
 use crate::graph::{Conv, Graph, Node, Op, Range, TensorId};
 use crate::qat::add::QuantAdd;
 use crate::qat::conv::{Conv2d, ConvQuant};
@@ -17,7 +17,7 @@ use crate::qat::fake_quant::FakeQuant;
 use crate::qat::norm::{BatchNorm, Statistics};
 use crate::qat::pool::{GlobalPool, PoolQuant};
 use crate::qat::tensors::apply;
-use crate::scheme::least_bound;
+use crate::scheme::{largest_magnitude, least_bound};
 
 /// Why a graph cannot be trained.
 #[derive(Debug, thiserror::Error)]
@@ -68,22 +68,6 @@ struct Layer {
     weight: usize,
     /// Bias, or where there is a norm, gamma followed by beta, mean and variance.
     offset: usize,
-}
-
-impl Layer {
-    /// Gives a node the values of its parameters.
-    fn set(self, conv: &mut Conv, values: &[Vec<f32>]) {
-        conv.weights.clone_from(&values[self.weight]);
-        match &mut conv.norm {
-            None => conv.bias.clone_from(&values[self.offset]),
-            Some(norm) => {
-                norm.gamma.clone_from(&values[self.offset]);
-                norm.beta.clone_from(&values[self.offset + 1]);
-                norm.mean.clone_from(&values[self.offset + 2]);
-                norm.var.clone_from(&values[self.offset + 3]);
-            }
-        }
-    }
 }
 
 /// A graph and the list of its parameters.
@@ -180,7 +164,16 @@ impl Network {
         let mut graph = self.graph.clone();
         for (node, layer) in graph.nodes.iter_mut().zip(&self.layers) {
             let (Op::Conv2d(conv) | Op::Dense(conv), Some(layer)) = (&mut node.op, layer) else { continue };
-            layer.set(conv, values);
+            conv.weights.clone_from(&values[layer.weight]);
+            match &mut conv.norm {
+                None => conv.bias.clone_from(&values[layer.offset]),
+                Some(norm) => {
+                    norm.gamma.clone_from(&values[layer.offset]);
+                    norm.beta.clone_from(&values[layer.offset + 1]);
+                    norm.mean.clone_from(&values[layer.offset + 2]);
+                    norm.var.clone_from(&values[layer.offset + 3]);
+                }
+            }
         }
         for id in 0..graph.tensors.len() {
             graph.tensors[id].range = self.range(id, values);
@@ -188,15 +181,20 @@ impl Network {
         graph
     }
 
-    /// Weights of a linear node with its norm folded, for these values.
-    fn folded_weights(&self, index: usize, values: &[Vec<f32>]) -> Vec<f32> {
-        let node = &self.graph.nodes[index];
-        let (Op::Conv2d(conv) | Op::Dense(conv), Some(layer)) = (&node.op, self.layers[index]) else {
-            return Vec::new();
+    /// The largest magnitude of a linear node's weights with its norm folded, for these values.
+    fn largest_weight(&self, index: usize, values: &[Vec<f32>]) -> f32 {
+        let (Op::Conv2d(conv) | Op::Dense(conv), Some(layer)) =
+            (&self.graph.nodes[index].op, self.layers[index])
+        else {
+            return 0.0;
         };
-        let mut conv = conv.clone();
-        layer.set(&mut conv, values);
-        folded(&conv, self.graph.tensors[node.output].shape[2], ChannelAxis::First).0
+        let weights = &values[layer.weight];
+        let Some(norm) = &conv.norm else { return largest_magnitude(weights) };
+        let (gamma, var) = (&values[layer.offset], &values[layer.offset + 3]);
+        let filters = weights.chunks_exact(weights.len() / gamma.len()).zip(gamma.iter().zip(var));
+        let folded = filters
+            .map(|(filter, (&gamma, &var))| largest_magnitude(filter) * factor(gamma, var, norm.eps).abs());
+        folded.fold(0.0, f32::max)
     }
 
     /// Range of a tensor with the current value of its bound, or the least that it may have.
@@ -205,12 +203,9 @@ impl Network {
         let range = self.bounds[id].map_or(range, |bound| Range { bound: values[bound][0], ..range });
         let least = match self.makers[id] {
             // The input has 4 bits, so there is no least bound behind it.
-            Some(Maker { node, weight_bits, input }) if range.bits == 8 => least_bound(
-                self.range(input, values)?,
-                &self.folded_weights(node, values),
-                weight_bits,
-                range,
-            ),
+            Some(Maker { node, weight_bits, input }) if range.bits == 8 => {
+                least_bound(self.range(input, values)?, self.largest_weight(node, values), weight_bits, range)
+            }
             _ => 0.0,
         };
         Some(Range { bound: range.bound.max(least), ..range })

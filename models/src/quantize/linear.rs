@@ -6,7 +6,7 @@ use fourbit::requant::Rescale;
 use super::{QLinear, QuantizeError, clamp, dtype, magnitude, range, rescale};
 use crate::fold::{ChannelAxis, folded};
 use crate::graph::{Conv, Graph, Node, Op, Range};
-use crate::scheme::{quantize_weight, weight_scale};
+use crate::scheme::{largest_magnitude, quantize_weight, weight_scale};
 
 /// Largest magnitude of a rounded bias: it leaves half of the accumulator to the products.
 const MAX_BIAS: f64 = (1u32 << 30) as f64;
@@ -117,14 +117,13 @@ impl Channel {
 /// its bias or the output's step that the bias would leave its range or the factor [`LEAST_FACTOR`], if an
 /// output then moves by no more than 1/50 of a step.
 fn scale(filter: &[f32], bias: f32, bits: u8, input: Range, output: Range) -> f32 {
-    let largest = filter.iter().fold(0.0f32, |max, w| max.max(w.abs()));
     let for_bias = f64::from(bias.abs()) / (MAX_BIAS * f64::from(input.scale()));
     // Each rounded weight is off by half at most, each input by its magnitude from its zero point.
     let harmless = 1.0 / (25.0 * filter.len() as f64 * magnitude(input) as f64);
     let factor = LEAST_FACTOR.min(harmless).max(2f64.powi(-31));
     let for_factor = factor * f64::from(output.scale()) / f64::from(input.scale());
     let least = for_bias.max(for_factor);
-    let scale = weight_scale(largest, bits);
+    let scale = weight_scale(largest_magnitude(filter), bits);
     if f64::from(scale) < least { least as f32 * (1.0 + f32::EPSILON) } else { scale }
 }
 

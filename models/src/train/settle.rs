@@ -14,16 +14,17 @@ use crate::qat::tape::images;
 
 /// Images that the statistics come from.
 const SAMPLE: usize = 4096;
-/// Batches that they are normalised in.
+/// Batches that they are normalised in, at most.
 const BATCHES: usize = 16;
 
 /// Replaces the statistics among `values`; a network without norms keeps its values.
 pub fn settle(network: &Network, values: &mut [Vec<f32>], train: &Images, device: &Device) {
     let sample = train.spread(SAMPLE);
     let mut totals: Vec<(usize, Vec<f32>, Vec<f32>)> = Vec::new();
-    for batch in 0..BATCHES {
+    let batches = BATCHES.min(sample.len());
+    for batch in 0..batches {
         // Images of all classes, should they come class by class.
-        let places: Vec<usize> = (batch..sample.len()).step_by(BATCHES).collect();
+        let places: Vec<usize> = (batch..sample.len()).step_by(batches).collect();
         let batch = sample.select(&places);
         let leaves = network.leaves(values, device);
         let pixels = images(batch.scaled(0..batch.len()), batch.len(), device);
@@ -33,8 +34,8 @@ pub fn settle(network: &Network, values: &mut [Vec<f32>], train: &Images, device
                 totals.push((index, vec![0.0; found.mean.len()], vec![0.0; found.var.len()]));
             }
             let (_, mean, var) = &mut totals[place];
-            mean.iter_mut().zip(found.mean).for_each(|(total, value)| *total += value / BATCHES as f32);
-            var.iter_mut().zip(found.var).for_each(|(total, value)| *total += value / BATCHES as f32);
+            mean.iter_mut().zip(found.mean).for_each(|(total, value)| *total += value / batches as f32);
+            var.iter_mut().zip(found.var).for_each(|(total, value)| *total += value / batches as f32);
         }
     }
     for (index, mean, var) in totals {
