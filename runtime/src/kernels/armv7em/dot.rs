@@ -11,6 +11,8 @@ pub(super) type Sums = [u32; 4];
 
 /// Words of a group.
 pub(super) const GROUP: usize = 4;
+/// Groups of a vector that is multiplied without a loop.
+pub(super) const MOST: usize = 20;
 
 /// Sums of the pair `x` with every pair of `w`, one pair behind the other: as many as `out` has.
 /// Does nothing where `w` is too short or `x` is not whole groups.
@@ -88,17 +90,23 @@ pub(super) use first_group;
 pub(super) mod arm {
     use core::arch::naked_asm;
 
-    use super::Sums;
+    use super::{MOST, Sums};
 
-    /// Adds the products of so many groups to the sums in r2 to r5; leaves r0 and r1 behind them and takes
-    /// every other register.
+    /// Adds the products of groups to the sums in r2 to r5; leaves r0 and r1 behind them and takes every other
+    /// register. r7 is the [`entry`] for their number.
     ///
     /// # Safety
     ///
     /// r0 and r1 name so many groups.
     #[unsafe(naked)]
-    pub(in super::super) unsafe extern "C" fn groups<const GROUPS: usize>() {
-        naked_asm!("push {{lr}}", ".rept {groups}", group!(), ".endr", "pop {{pc}}", groups = const GROUPS)
+    pub(in super::super) unsafe extern "C" fn groups() {
+        naked_asm!("push {{lr}}", "bx r7", ".rept {most}", group!(), ".endr", "pop {{pc}}", most = const MOST)
+    }
+
+    /// Where [`groups`] is entered for so many groups, [`MOST`] at most.
+    pub(in super::super) fn entry(count: usize) -> usize {
+        // Two instructions of two bytes, then forty bytes for each group.
+        groups as *const () as usize + 4 + 40 * MOST.saturating_sub(count)
     }
 
     /// The loop holds twelve groups (a 3x3 window's rows are multiples of four); it is entered so

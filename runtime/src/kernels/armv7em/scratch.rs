@@ -131,12 +131,13 @@ pub const fn suits(
     let [[height, width], [down, across]] = [window.kernel, window.stride];
     let three = height == 3 && width == 3 && down == 1 && across == 1;
     let small = window.padding[0] < 3 && window.padding[2] < 3;
-    let channels = matches!(filter.inputs, 16 | 32 | 64) && filter.outputs.is_multiple_of(2);
+    let channels = filter.inputs.is_multiple_of(8) && filter.inputs > 0 && filter.inputs <= 80;
+    let channels = channels && filter.outputs.is_multiple_of(2);
     let plain = matches!(layout, Layout::OutputMajor);
     let four = matches!(bits, WeightBits::Four);
     let input = match tiles {
         Tiles::Two => matches!(dtype, DType::I8) || (matches!(dtype, DType::U4) && four),
-        Tiles::Four => matches!(dtype, DType::I8) && four,
+        Tiles::Four => matches!(dtype, DType::I8 | DType::U4) && four,
     };
     three && small && channels && plain && input
 }

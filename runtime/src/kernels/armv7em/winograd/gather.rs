@@ -15,26 +15,35 @@ pub(super) fn gather(
 ) {
     let (words, run) = (patch.len(), 4 * patch.len() * count);
     let short = |row: &&[u8]| start.saturating_add(run) > row.len();
-    if count == 0 || first + count > 4 || words == 0 || !words.is_multiple_of(2) || rows.iter().any(short) {
+    let whole = words > 0 && (!bytes || words.is_multiple_of(2));
+    if count == 0 || first + count > 4 || !whole || rows.iter().any(short) {
         return;
     }
     #[cfg(target_arch = "arm")]
     // SAFETY: each row holds `count` pixels of `words` words, each element so many columns.
     unsafe {
         let to = patch.as_mut_ptr().cast::<u32>().add(4 * first);
-        let gather = if bytes { arm::gather::<0> } else { arm::gather::<1> };
-        gather(&rows.map(|row| row.as_ptr().add(start)), to, words / 2, count)
+        let rows = rows.map(|row| row.as_ptr().add(start));
+        if bytes {
+            arm::gather::<0>(&rows, to, words / 2, count)
+        } else {
+            arm::gather::<1>(&rows, to, words, count)
+        }
     }
     #[cfg(not(target_arch = "arm"))]
     for (i, row) in rows.iter().enumerate() {
         use super::super::dsp::{high_lanes, low_lanes};
         for (column, pixel) in row[start..start + run].chunks_exact(4 * words).enumerate() {
-            let pairs = pixel.as_chunks::<4>().0.as_chunks::<2>().0;
-            for (patch, pair) in patch.as_chunks_mut::<2>().0.iter_mut().zip(pairs) {
-                let [one, two] = pair.map(u32::from_le_bytes);
-                let pair = if bytes { [low_lanes(one, two), high_lanes(one, two)] } else { [one, two] };
-                for (patch, word) in patch.iter_mut().zip(pair) {
-                    patch[4 * (first + column) + i] = word;
+            let (words, place) = (pixel.as_chunks::<4>().0, 4 * (first + column) + i);
+            if bytes {
+                for (patch, pair) in patch.as_chunks_mut::<2>().0.iter_mut().zip(words.as_chunks::<2>().0) {
+                    let [one, two] = pair.map(u32::from_le_bytes);
+                    patch[0][place] = low_lanes(one, two);
+                    patch[1][place] = high_lanes(one, two);
+                }
+            } else {
+                for (patch, &word) in patch.iter_mut().zip(words) {
+                    patch[place] = u32::from_le_bytes(word);
                 }
             }
         }
@@ -47,25 +56,27 @@ mod arm {
 
     /// # Safety
     ///
-    /// Each row names `count` pixels of `2 * pairs` words, `to` as many columns of so many elements.
+    /// Each row names `count` pixels of `turns` words of nibbles, or of bytes twice as many, `to` as many
+    /// columns of so many elements.
     #[unsafe(naked)]
     pub(super) unsafe extern "C" fn gather<const NIBBLES: usize>(
         rows: &[*const u8; 4],
         to: *mut u32,
-        pairs: usize,
+        turns: usize,
         count: usize,
     ) {
         naked_asm!(
             "
             .macro rows from, other, at
+            .if {nibbles}
+            ldr r8, [\\from], #4
+            ldr r9, [\\other], #4
+            strd r8, r9, [r0, #\\at]
+            .else
             ldr r8, [\\from], #4
             ldr r9, [\\from], #4
             ldr r10, [\\other], #4
             ldr r11, [\\other], #4
-            .if {nibbles}
-            strd r8, r10, [r0, #\\at]
-            strd r9, r11, [r0, #64+\\at]
-            .else
             pkhbt r12, r8, r9, lsl #16
             pkhtb r9, r9, r8, asr #16
             pkhbt r8, r10, r11, lsl #16
@@ -82,7 +93,7 @@ mod arm {
             2:
             rows r4, r5, 0
             rows r6, r7, 8
-            adds r0, #128
+            adds r0, #{step}
             subs lr, #1
             bne 2b
             adds r1, #16
@@ -92,6 +103,7 @@ mod arm {
             .purgem rows
             ",
             nibbles = const NIBBLES,
+            step = const if NIBBLES == 1 { 64 } else { 128 },
         )
     }
 }

@@ -46,12 +46,14 @@ impl<'a, const NEEDS: u32, const READ: usize> Band<'a, NEEDS, READ> {
         let (input, padding) = (&self.op.input, self.op.window.padding[2]);
         let across = inside(x, padding, input.shape.width, READ);
         let clipped = self.down.len() < READ || across.len() < READ;
-        let bytes = READ == 6 || !has(NEEDS, NIBBLES) || input.dtype == DType::I8;
+        let bytes = !has(NEEDS, NIBBLES) || input.dtype == DType::I8;
         // Nibbles have a zero point of 0.
         let zero_point = if bytes { input.zero_point } else { 0 };
         let outside = u32::from(zero_point as u8) * 0x0101_0101;
         if clipped {
-            patch.as_chunks_mut().0.fill([outside; 8]);
+            let (eights, rest) = patch.as_chunks_mut();
+            eights.fill([outside; 8]);
+            rest.fill(outside);
         }
         let pixel = 4 * (patch.len() / (READ * READ));
         let start = (x + across.start).saturating_sub(padding) * pixel;
@@ -59,7 +61,7 @@ impl<'a, const NEEDS: u32, const READ: usize> Band<'a, NEEDS, READ> {
         if let Some(rows) = rows.first_chunk().filter(|_| READ == 4) {
             gather(rows, start, count, patch.as_chunks_mut().0, first, bytes);
         } else if let Some(rows) = rows.first_chunk().filter(|_| READ == 6) {
-            four::input::gather(rows, start, count, patch.as_chunks_mut().0, first);
+            four::input::gather(rows, start, count, patch.as_chunks_mut().0, first, bytes);
         }
         if clipped {
             for i in (0..self.down.start).chain(self.down.end..READ) {
@@ -69,12 +71,11 @@ impl<'a, const NEEDS: u32, const READ: usize> Band<'a, NEEDS, READ> {
                 }
             }
         }
-        if READ == 6 {
-            four::input::transform(patch.as_chunks().0, zero_point, to, vector);
-        } else if bytes {
-            tile::bytes(patch.as_chunks().0, both(-zero_point), to, vector);
-        } else {
-            tile::nibbles(patch.as_chunks().0, to, vector);
+        match (READ == 6, bytes) {
+            (true, true) => four::input::bytes(patch.as_chunks().0, zero_point, to, vector),
+            (true, false) => four::input::nibbles(patch.as_chunks().0, to, vector),
+            (false, true) => tile::bytes(patch.as_chunks().0, both(-zero_point), to, vector),
+            (false, false) => tile::nibbles(patch.as_chunks().0, to, vector),
         }
     }
 }

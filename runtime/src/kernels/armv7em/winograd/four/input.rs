@@ -1,53 +1,66 @@
 //! The input's transform, `B^T d B`, two channels at a time. Rows and columns 1 and 2 have the other sign.
 //!
-//! A value counts from the smallest one, -128, on. Every row of `B^T` but row 1 adds up to 0, so the zero point
+//! A byte counts from the smallest one, -128, on. Every row of `B^T` but row 1 adds up to 0, so the zero point
 //! matters at position (1, 1) alone.
 #![allow(unsafe_code)]
 
 use super::super::super::dsp::{both, sub16};
 
-/// A tile's patch: a word of 6x6 pixels, column by column. Two neighbouring words share out eight channels:
-/// 0, 1, 4 and 5, and the others.
+/// A tile's patch: a word of 6x6 pixels, column by column. Of bytes, two neighbouring words share out eight
+/// channels: 0, 1, 4 and 5, and the others.
 pub(in super::super) type Patch = [u32; 36];
 
-/// Puts `count` pixels of six rows, `start` bytes behind their first, into a patch, from column `first` on.
-/// Does nothing where a row is too short.
+/// Puts `count` pixels of six rows, `start` bytes behind their first, into a patch of bytes or of nibbles, from
+/// column `first` on. Does nothing where a row is too short.
 pub(in super::super) fn gather(
     rows: &[&[u8]; 6],
     start: usize,
     count: usize,
     patch: &mut [Patch],
     first: usize,
+    bytes: bool,
 ) {
     let (words, run) = (patch.len(), 4 * patch.len() * count);
     let short = |row: &&[u8]| start.saturating_add(run) > row.len();
-    if count == 0 || first + count > 6 || words == 0 || !words.is_multiple_of(2) || rows.iter().any(short) {
+    let whole = words > 0 && (!bytes || words.is_multiple_of(2));
+    if count == 0 || first + count > 6 || !whole || rows.iter().any(short) {
         return;
     }
     #[cfg(target_arch = "arm")]
     // SAFETY: each row holds `count` pixels of `words` words, each element so many columns.
     unsafe {
         let to = patch.as_mut_ptr().cast::<u32>().add(6 * first);
-        arm::gather(&rows.map(|row| row.as_ptr().add(start)), to, words / 2, count)
+        let rows = rows.map(|row| row.as_ptr().add(start));
+        if bytes {
+            arm::gather::<0>(&rows, to, words / 2, count)
+        } else {
+            arm::gather::<1>(&rows, to, words, count)
+        }
     }
     #[cfg(not(target_arch = "arm"))]
     for (i, row) in rows.iter().enumerate() {
         use super::super::super::dsp::{high_lanes, low_lanes};
         for (column, pixel) in row[start..start + run].chunks_exact(4 * words).enumerate() {
-            let pairs = pixel.as_chunks::<4>().0.as_chunks::<2>().0;
-            for (patch, pair) in patch.as_chunks_mut::<2>().0.iter_mut().zip(pairs) {
-                let [one, two] = pair.map(u32::from_le_bytes);
-                patch[0][6 * (first + column) + i] = low_lanes(one, two);
-                patch[1][6 * (first + column) + i] = high_lanes(one, two);
+            let (words, place) = (pixel.as_chunks::<4>().0, 6 * (first + column) + i);
+            if bytes {
+                for (patch, pair) in patch.as_chunks_mut::<2>().0.iter_mut().zip(words.as_chunks::<2>().0) {
+                    let [one, two] = pair.map(u32::from_le_bytes);
+                    patch[0][place] = low_lanes(one, two);
+                    patch[1][place] = high_lanes(one, two);
+                }
+            } else {
+                for (patch, &word) in patch.iter_mut().zip(words) {
+                    patch[place] = u32::from_le_bytes(word);
+                }
             }
         }
     }
 }
 
-/// Transforms a patch into vector `vector` of the pair `to`: 36 positions of two words per word of a pixel.
-/// Of eight channels two groups hold 0 and 4, 2 and 6; 1 and 5, 3 and 7.
+/// Transforms a patch of bytes into vector `vector` of the pair `to`: 36 positions of two words per word of a
+/// pixel. Of eight channels two groups hold 0 and 4, 2 and 6; 1 and 5, 3 and 7.
 #[inline(never)]
-pub(in super::super) fn transform(patch: &[Patch], zero_point: i32, to: &mut [u32], vector: usize) {
+pub(in super::super) fn bytes(patch: &[Patch], zero_point: i32, to: &mut [u32], vector: usize) {
     let words = 4 * patch.len();
     if patch.is_empty() || !patch.len().is_multiple_of(2) || vector > 1 || to.len() < 36 * words {
         return;
@@ -56,7 +69,7 @@ pub(in super::super) fn transform(patch: &[Patch], zero_point: i32, to: &mut [u3
     {
         let ends = patch.as_ptr_range();
         // SAFETY: `patch` has whole pairs of elements; their words of each position are in `to`.
-        unsafe { arm::transform(ends.start, to.as_mut_ptr().add(2 * vector), 4 * words, ends.end) }
+        unsafe { arm::transform::<0>(ends.start, to.as_mut_ptr().add(2 * vector), 4 * words, ends.end) }
     }
     #[cfg(not(target_arch = "arm"))]
     for (at, patch) in patch.iter().enumerate() {
@@ -70,6 +83,28 @@ pub(in super::super) fn transform(patch: &[Patch], zero_point: i32, to: &mut [u3
         let position = to.get_mut(7 * words + 2 * vector..8 * words).unwrap_or_default();
         for word in position.chunks_mut(4).flat_map(|group| group.iter_mut().take(2)) {
             *word = sub16(*word, zero);
+        }
+    }
+}
+
+/// The same for unsigned nibbles, four words per word of a pixel.
+#[inline(never)]
+pub(in super::super) fn nibbles(patch: &[Patch], to: &mut [u32], vector: usize) {
+    let words = 8 * patch.len();
+    if patch.is_empty() || vector > 1 || to.len() < 36 * words {
+        return;
+    }
+    #[cfg(target_arch = "arm")]
+    {
+        let ends = patch.as_ptr_range();
+        // SAFETY: `patch` has an element; each writes four words of each position, which are in `to`.
+        unsafe { arm::transform::<1>(ends.start, to.as_mut_ptr().add(2 * vector), 4 * words, ends.end) }
+    }
+    #[cfg(not(target_arch = "arm"))]
+    for (at, patch) in patch.iter().enumerate() {
+        for k in 0..4 {
+            let lanes = patch.map(|word| word >> (4 * k) & 0x000F_000F);
+            portable::transform(lanes, words, to, 8 * at + 4 * (k % 2) + k / 2 + 2 * vector);
         }
     }
 }
@@ -112,10 +147,10 @@ mod arm {
 
     /// # Safety
     ///
-    /// `patch..end` are one or more pairs of elements; `to` names, for each pair, the first two words, or
-    /// the others, of two groups of 36 positions that are `stride` bytes apart.
+    /// `patch..end` are one or more elements of nibbles, or pairs of them of bytes; `to` names, for each of
+    /// these, the first two words, or the others, of two groups of 36 positions that are `stride` bytes apart.
     #[unsafe(naked)]
-    pub(super) unsafe extern "C" fn transform(
+    pub(super) unsafe extern "C" fn transform<const NIBBLES: usize>(
         patch: *const Patch,
         to: *mut u32,
         stride: usize,
@@ -155,7 +190,11 @@ mod arm {
             1:
             ldm r0!, {{r4-r9}}
             .irp d, r4, r5, r6, r7, r8, r9
+            .if {nibbles}
+            and \\d, r3, \\d, lsr #\\turn
+            .else
             sxtab16 \\d, r3, \\d, ror #\\turn
+            .endif
             .endr
             line 0
             str r4, [r12]
@@ -172,9 +211,24 @@ mod arm {
             .endm
             push {{r3-r11, lr}}
             sub sp, sp, #144
-            mov r3, #0x00800080
+            mov r3, #{keep}
             2:
             lane 0
+            .if {nibbles}
+            adds r1, #4
+            subs r0, #144
+            lane 8
+            adds r1, #12
+            subs r0, #144
+            lane 4
+            adds r1, #4
+            subs r0, #144
+            lane 12
+            adds r1, #12
+            ldr lr, [sp, #144]
+            cmp lr, r0
+            bne.w 2b
+            .else
             adds r1, #16
             subs r0, #144
             lane 8
@@ -186,6 +240,7 @@ mod arm {
             submi r1, r1, #12
             addpl r1, r1, #12
             b 2b
+            .endif
             3:
             add sp, sp, #148
             pop {{r4-r11, pc}}
@@ -214,22 +269,35 @@ mod arm {
             .purgem line
             .purgem lane
             ",
+            nibbles = const NIBBLES,
+            keep = const if NIBBLES == 1 { 0x000F_000F } else { 0x0080_0080 },
         )
     }
 
     /// # Safety
     ///
-    /// Each row names `count` pixels of `2 * pairs` words, `to` as many columns of so many elements.
+    /// Each row names `count` pixels of `turns` words of nibbles, or of bytes twice as many, `to` as many
+    /// columns of so many elements.
     #[unsafe(naked)]
-    pub(super) unsafe extern "C" fn gather(rows: &[*const u8; 6], to: *mut u32, pairs: usize, count: usize) {
+    pub(super) unsafe extern "C" fn gather<const NIBBLES: usize>(
+        rows: &[*const u8; 6],
+        to: *mut u32,
+        turns: usize,
+        count: usize,
+    ) {
         naked_asm!(
             "
             .macro row from, at
+            .if {nibbles}
+            ldr r10, [\\from], #4
+            str r10, [r0, #\\at]
+            .else
             ldrd r10, r11, [\\from], #8
             pkhbt r12, r10, r11, lsl #16
             pkhtb r11, r11, r10, asr #16
             str r12, [r0, #\\at]
             str r11, [r0, #144+\\at]
+            .endif
             .endm
             push {{r4-r11, lr}}
             ldm r0, {{r4-r9}}
@@ -243,7 +311,7 @@ mod arm {
             row r7, 12
             row r8, 16
             row r9, 20
-            add r0, r0, #288
+            add r0, r0, #{step}
             subs lr, #1
             bne 2b
             adds r1, #24
@@ -252,6 +320,8 @@ mod arm {
             pop {{r4-r11, pc}}
             .purgem row
             ",
+            nibbles = const NIBBLES,
+            step = const if NIBBLES == 1 { 144 } else { 288 },
         )
     }
 }

@@ -1,4 +1,4 @@
-//! F(4x4, 3x3) for 4-bit weights and 8-bit inputs, at the points 0, 1, -1, 2, -2 and infinity.
+//! F(4x4, 3x3) for 4-bit weights, at the points 0, 1, -1, 2, -2 and infinity.
 //!
 //! `U = C g C^T` with the rows (1, 0, 0), (1, 1, 1), (1, -1, 1), (1, 2, 4), (1, -2, 4) and (0, 0, 1) of `C`. Both
 //! transforms of the outputs weigh with 6, 4, 4, 1, 1 and 24, so that they are 576 times the sums; times the

@@ -7,7 +7,7 @@
 #![allow(unsafe_code)]
 
 use super::super::super::channels::Pair;
-use super::super::super::dot::Sums;
+use super::super::super::dot::{GROUP, MOST, Sums};
 
 /// 9 times this is 1 modulo 2^32.
 const NINTH: u32 = 0x38E3_8E39;
@@ -19,27 +19,18 @@ const MIDDLE: usize = 96;
 pub(super) struct Products {
     /// Words of a pair's 36 positions.
     words: usize,
+    /// Where the products of a position begin; 0 where they are written out.
     #[cfg(target_arch = "arm")]
-    groups: Option<arm::Groups>,
+    entry: usize,
 }
 
 impl Products {
-    /// `None` but for 16, 32 and 64 values.
+    /// `None` for numbers of values that are not whole groups or too many of them.
     pub(super) fn new(values: usize) -> Option<Self> {
-        #[cfg(target_arch = "arm")]
-        let groups = {
-            use super::super::super::dot::arm::groups;
-            match values {
-                16 => None,
-                32 => Some(groups::<8> as arm::Groups),
-                64 => Some(groups::<16> as arm::Groups),
-                _ => return None,
-            }
-        };
-        matches!(values, 16 | 32 | 64).then_some(Self {
+        (values.is_multiple_of(GROUP) && values <= GROUP * MOST).then_some(Self {
             words: 36 * values,
             #[cfg(target_arch = "arm")]
-            groups,
+            entry: if values == 16 { 0 } else { super::super::super::dot::arm::entry(values / GROUP) },
         })
     }
 
@@ -62,7 +53,7 @@ impl Products {
         #[cfg(target_arch = "arm")]
         // SAFETY: both slices hold 36 positions of so many groups.
         unsafe {
-            arm::columns(x.as_ptr(), w.as_ptr(), middle, self.groups);
+            arm::columns(x.as_ptr(), w.as_ptr(), middle, self.entry);
             arm::rows(middle, channels, values);
         }
         #[cfg(not(target_arch = "arm"))]
@@ -119,27 +110,25 @@ fn portable(
 mod arm {
     use core::arch::naked_asm;
 
+    use super::super::super::super::dot::arm::groups;
     use super::super::super::super::dot::{first_group, group};
     use super::{MIDDLE, NINTH, Pair, Sums};
 
-    /// Adds a position's products to the sums in r2 to r5.
-    pub(super) type Groups = unsafe extern "C" fn();
-
-    /// Products, transformed down the columns: of each row and each of four sums a word per column. Without
-    /// `groups` positions have four, written out.
+    /// Products, transformed down the columns: of each row and each of four sums a word per column. Positions
+    /// have the groups that [`groups`] adds from `entry` on; where it is 0, four, written out.
     ///
     /// # Safety
     ///
-    /// `x` and `w` name 36 positions for `groups`.
+    /// `x` and `w` name 36 positions of so many groups.
     #[unsafe(naked)]
     pub(super) unsafe extern "C" fn columns(
         x: *const u32,
         w: *const u32,
         middle: &mut [u32; MIDDLE],
-        groups: Option<Groups>,
+        entry: usize,
     ) {
         // On the stack: five words of each sum, those of positions 0 and 1, of 1 and 2, of 3, of 3 and 4;
-        // the rest of `middle`, `groups`, columns left.
+        // the rest of `middle`, `entry`, columns left.
         naked_asm!(
             "
             .macro small first
@@ -159,8 +148,8 @@ mod arm {
             movs r4, #0
             movs r5, #0
             .endif
-            ldr r6, [sp, #84]
-            blx r6
+            ldr r7, [sp, #84]
+            bl {groups}
             .endm
             .macro keep at
             str r2, [sp, #\\at]
@@ -229,7 +218,8 @@ mod arm {
             .purgem keep
             .purgem positions
             .purgem column
-            "
+            ",
+            groups = sym groups,
         )
     }
 

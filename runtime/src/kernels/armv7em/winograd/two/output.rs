@@ -6,9 +6,7 @@
 #![allow(unsafe_code)]
 
 use super::super::super::channels::Pair;
-use super::super::super::dot::Sums;
-#[cfg(target_arch = "arm")]
-use super::super::super::dot::arm::groups;
+use super::super::super::dot::{GROUP, MOST, Sums};
 
 /// Where in a column a row lies.
 #[cfg(not(target_arch = "arm"))]
@@ -24,19 +22,15 @@ pub(super) struct Products {
 }
 
 impl Products {
-    /// `None` but for 16, 32 and 64 values.
+    /// `None` for numbers of values that are not whole groups or too many of them.
     pub(super) fn new(values: usize) -> Option<Self> {
-        #[cfg(target_arch = "arm")]
-        let column = match values {
-            16 => arm::Column { groups: groups::<4>, sums: arm::column::<1> },
-            32 => arm::Column { groups: groups::<8>, sums: arm::column::<0> },
-            64 => arm::Column { groups: groups::<16>, sums: arm::column::<0> },
-            _ => return None,
-        };
-        matches!(values, 16 | 32 | 64).then_some(Self {
+        (values.is_multiple_of(GROUP) && values <= GROUP * MOST).then_some(Self {
             words: 16 * values,
             #[cfg(target_arch = "arm")]
-            column,
+            column: arm::Column {
+                entry: super::super::super::dot::arm::entry(values / GROUP),
+                sums: if values == 16 { arm::column::<1> } else { arm::column::<0> },
+            },
         })
     }
 
@@ -83,6 +77,7 @@ fn portable(x: &[u32], w: &[u32], words: usize, channels: &Pair, values: &mut [S
 mod arm {
     use core::arch::naked_asm;
 
+    use super::super::super::super::dot::arm::groups;
     use super::super::super::super::dot::group;
     use super::{Pair, Sums};
 
@@ -90,13 +85,13 @@ mod arm {
     #[derive(Clone, Copy)]
     #[repr(C)]
     pub(super) struct Column {
-        /// Of a position.
-        pub(super) groups: unsafe extern "C" fn(),
+        /// Where the products of a position begin.
+        pub(super) entry: usize,
         pub(super) sums: unsafe extern "C" fn(),
     }
 
     /// A column's products, on top of the sums in r2 to r5; as [`products`] calls it. `SMALL` is 1
-    /// for positions of four groups, otherwise r6 names the function for them.
+    /// for positions of four groups, otherwise r6 is the entry for them.
     ///
     /// Leaves 40 bytes on the stack: the upper sums, the lower ones, what r6 and lr were.
     ///
@@ -113,8 +108,8 @@ mod arm {
             group!(),
             ".endr
             .else
-            ldr r6, [sp, #\\at]
-            blx r6
+            ldr r7, [sp, #\\at]
+            bl {groups}
             .endif
             .endm
             push {{r6, lr}}
@@ -138,6 +133,7 @@ mod arm {
             .purgem position
             ",
             small = const SMALL,
+            groups = sym groups,
         )
     }
 
