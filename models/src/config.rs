@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::{Kind, Split};
+use crate::dataset::{Kind, SIDE, Split};
 use crate::graph::Graph;
 use crate::nets::resnet::ResNet;
 use crate::scheme::Setting;
@@ -56,6 +56,11 @@ pub struct Config {
     /// Parts of a batch, each on a thread and with its own batch statistics.
     #[serde(default = "defaults::shards")]
     pub shards: usize,
+    /// Stages before the images are whole: a size in pixels and the part of the run at which it ends. `[[16, 0.3],
+    /// [24, 0.6]]` is 16x16 for three tenths of the epochs and 24x24 for as many (low-frequency cropping of
+    /// EfficientTrain, arXiv 2211.09703).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub curriculum: Vec<(usize, f32)>,
     /// Peak learning rate.
     pub lr: f32,
     /// Part of the run in which the learning rate rises to its peak, then it falls to 0.
@@ -188,6 +193,11 @@ impl Config {
             ((1..=10_000).contains(&self.epochs), "epochs", "between 1 and 10000"),
             ((1..=4096).contains(&self.batch), "batch", "between 1 and 4096"),
             (self.shards > 0 && self.batch.is_multiple_of(self.shards), "shards", "a divisor of the batch"),
+            (
+                self.has_stages(),
+                "curriculum",
+                "pairs of a size of 8, 12, ... 28 pixels and the part of the run, in (0, 1), at which it ends, rising",
+            ),
             (self.lr > 0.0 && self.lr <= 10.0, "lr", "in (0, 10]"),
             (fraction(self.warmup), "warmup", "in [0, 1)"),
             (fraction(self.weight_decay), "weight_decay", "in [0, 1)"),
@@ -213,6 +223,18 @@ impl Config {
         names.all(|name| {
             graph.iter().flat_map(|graph| &graph.nodes).any(|node| node.is_linear() && node.name == *name)
         })
+    }
+
+    fn has_stages(&self) -> bool {
+        let ends = self.curriculum.iter().map(|&(_, end)| end);
+        let rising = ends.clone().zip(ends.skip(1).chain([1.0])).all(|(end, next)| end > 0.0 && end < next);
+        rising && self.curriculum.iter().all(|&(side, _)| side.is_multiple_of(4) && (8..SIDE).contains(&side))
+    }
+
+    /// Pixels on a side of the images of an epoch, counted from 1.
+    pub fn side(&self, epoch: usize) -> usize {
+        let begun = (epoch - 1) as f32 / self.epochs as f32;
+        self.curriculum.iter().find(|&&(_, end)| begun < end).map_or(SIDE, |&(side, _)| side)
     }
 
     fn net(&self) -> Option<ResNet> {
@@ -271,6 +293,16 @@ mod tests {
     }
 
     #[test]
+    fn stages_by_hand() {
+        let staged = GOOD.replace("epochs = 3", "epochs = 10\ncurriculum = [[16, 0.3], [24, 0.55]]");
+        let config = Config::parse(&staged).expect("parses");
+        let sides: Vec<usize> = (1..=10).map(|epoch| config.side(epoch)).collect();
+        assert_eq!(sides, [16, 16, 16, 24, 24, 24, 32, 32, 32, 32]);
+        assert_eq!(Config::parse(&toml::to_string(&config).expect("writes")).expect("parses"), config);
+        assert_eq!(Config::parse(GOOD).expect("parses").side(1), 32);
+    }
+
+    #[test]
     fn mistakes_are_named() {
         for (from, to, expected) in [
             ("epochs = 3", "epochs = 0", "`epochs`"),
@@ -280,6 +312,9 @@ mod tests {
             ("lr = 0.01", "lr = 0.01\nbatch = 3", "`shards`"),
             ("lr = 0.01", "lr = 0.01\nteacher = 'a.graph'", "`distill`"),
             ("lr = 0.01", "lr = 0.01\nlabel_smoothing = 1.0", "`label_smoothing`"),
+            ("lr = 0.01", "lr = 0.01\ncurriculum = [[18, 0.5]]", "`curriculum`"),
+            ("lr = 0.01", "lr = 0.01\ncurriculum = [[16, 0.5], [24, 0.5]]", "`curriculum`"),
+            ("lr = 0.01", "lr = 0.01\ncurriculum = [[16, 1.0]]", "`curriculum`"),
             ("lr = 0.01", "lr = 0.01\neight = ['stack9.conv1']", "`eight`"),
         ] {
             let message = Config::parse(&GOOD.replace(from, to)).expect_err("refused").to_string();

@@ -11,6 +11,7 @@ pub mod agreement;
 mod backend;
 pub mod batches;
 pub mod checkpoint;
+pub mod curriculum;
 pub mod lock;
 pub mod optimizer;
 mod progress;
@@ -25,7 +26,7 @@ use burn::tensor::Device;
 
 use crate::calibrate::calibration_images;
 use crate::config::{Config, ConfigError, Precision};
-use crate::dataset::{Dataset, DatasetError, Images};
+use crate::dataset::{Dataset, DatasetError, Images, SIDE};
 use crate::fold::{folded_graph, round_biases};
 use crate::graph::Graph;
 use crate::graph_file::{GraphFileError, write_beside};
@@ -38,6 +39,7 @@ use crate::scheme::Bits;
 use crate::unfold::with_norms;
 use agreement::AgreementError;
 use checkpoint::{Checkpoint, CheckpointError};
+use curriculum::resized;
 use lock::{Lock, LockError};
 use optimizer::State;
 use progress::Progress;
@@ -187,7 +189,11 @@ pub fn train(
     while checkpoint.epochs.len() < config.epochs {
         let number = checkpoint.epochs.len() + 1;
         progress.start(number, updates);
-        let aim = (&network, &target);
+        let small = match config.side(number) {
+            SIDE => None,
+            side => Some((Network::new(resized(network.structure(), side))?.0, target.resized(side)?)),
+        };
+        let aim = small.as_ref().map_or((&network, &target), |(network, target)| (network, target));
         let epoch = epoch(config, aim, &dataset, &device, &mut checkpoint.state, number, &progress)?;
         progress.finish(&epoch, epoch.seconds * (config.epochs - number) as f64);
         checkpoint.epochs.push(epoch);
@@ -272,7 +278,7 @@ fn epoch(
     let begun = Instant::now();
     let (mut loss, mut correct, mut seen) = (0.0f64, 0, 0);
     std::thread::scope(|scope| {
-        for shards in batches::start(scope, config, &dataset.train, number - 1) {
+        for shards in batches::start(scope, config, &dataset.train, number) {
             let step = step::gradients((network, &state.values), target, &tape, shards);
             if !step.loss.is_finite() {
                 return Err(TrainError::Diverged { epoch: number });

@@ -19,8 +19,6 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, NdArray, backend_extension};
 use burn::tensor::{Device, Tensor, TensorData};
 
-use crate::dataset::SIDE;
-
 /// A differentiable function of three arrays; a function of fewer gets one-element arrays in the
 /// places that it does not read.
 pub trait SliceOp: Debug + Send + Sync + 'static {
@@ -43,7 +41,8 @@ pub fn apply(op: Arc<dyn SliceOp>, a: Tensor<4>, b: Tensor<1>, c: Tensor<1>) -> 
 
 /// Pixels `[batch][height][width][3]` as a tensor.
 pub fn images(pixels: Vec<f32>, batch: usize, device: &Device) -> Tensor<4> {
-    Tensor::from_data(TensorData::new(pixels, [batch, SIDE, SIDE, 3]), device)
+    let side = (pixels.len() / (3 * batch.max(1))).isqrt();
+    Tensor::from_data(TensorData::new(pixels, [batch, side, side, 3]), device)
 }
 
 /// Elements of a tensor.

@@ -7,8 +7,9 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::Scope;
 
 use crate::config::Config;
-use crate::dataset::{Images, SIDE};
+use crate::dataset::{IMAGE_BYTES, Images, SIDE};
 use crate::rng::Rng;
+use crate::train::curriculum::Shrink;
 
 /// Batches made before they are asked for.
 const AHEAD: usize = 8;
@@ -16,7 +17,7 @@ const AHEAD: usize = 8;
 /// Part of a batch: pixels in `[0, 1]`, NHWC, and labels.
 #[derive(Clone, Debug, Default)]
 pub struct Shard {
-    /// [`IMAGE_BYTES`](crate::dataset::IMAGE_BYTES) for each label.
+    /// `[side][side][3]` for each label.
     pub pixels: Vec<f32>,
     /// Class indices.
     pub labels: Vec<u8>,
@@ -27,7 +28,7 @@ pub fn updates_per_epoch(config: &Config, images: &Images) -> usize {
     images.len() / config.batch
 }
 
-/// Starts making the batches of `epoch`, each as `config.shards` parts.
+/// Starts making the batches of `epoch`, counted from 1, each as `config.shards` parts.
 pub fn start<'scope>(
     scope: &'scope Scope<'scope, '_>,
     config: &'scope Config,
@@ -36,19 +37,27 @@ pub fn start<'scope>(
 ) -> Receiver<Vec<Shard>> {
     let (sender, receiver) = sync_channel(AHEAD);
     scope.spawn(move || {
-        let mut rng = Rng::fork(config.seed, 1 + epoch as u64);
+        let mut rng = Rng::fork(config.seed, epoch as u64);
+        let side = config.side(epoch);
+        let shrink = (side < SIDE).then(|| Shrink::new(side));
+        let mut image = Vec::with_capacity(IMAGE_BYTES);
         let mut order: Vec<usize> = (0..images.len()).collect();
         rng.shuffle(&mut order);
         for batch in order.chunks_exact(config.batch) {
-            let shard = |part: &[usize]| {
+            let mut shard = |part: &[usize]| {
                 let mut shard = Shard::default();
                 for &index in part {
-                    augment(images.image(index), config, &mut rng, &mut shard.pixels);
+                    image.clear();
+                    augment(images.image(index), config, &mut rng, &mut image);
+                    match &shrink {
+                        Some(shrink) => shrink.append(&image, &mut shard.pixels),
+                        None => shard.pixels.extend_from_slice(&image),
+                    }
                     shard.labels.push(images.labels[index]);
                 }
                 shard
             };
-            let shards = batch.chunks_exact(config.batch / config.shards).map(shard).collect();
+            let shards = batch.chunks_exact(config.batch / config.shards).map(&mut shard).collect();
             if sender.send(shards).is_err() {
                 return;
             }
@@ -83,7 +92,6 @@ fn reflect(at: i32) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::IMAGE_BYTES;
 
     fn config(crop: usize, flip: bool) -> Config {
         let text = "dataset = 'shapes'\narch = 'resnet8'\nwidth = 1.0\nsetting = 'float'\nepochs = 1\nlr = 0.1\nseed = 1\nbatch = 4\n";
@@ -114,9 +122,9 @@ mod tests {
                 batches.iter().flatten().flat_map(|shard| shard.labels).collect::<Vec<_>>()
             })
         };
-        assert_eq!(labels(0), labels(0));
-        assert_ne!(labels(0), labels(1));
-        let mut seen = labels(0);
+        assert_eq!(labels(1), labels(1));
+        assert_ne!(labels(1), labels(2));
+        let mut seen = labels(1);
         seen.sort_unstable();
         seen.dedup();
         assert_eq!(seen.len(), 8);

@@ -6,9 +6,10 @@
 
 use burn::tensor::{Device, activation::softmax};
 
-use crate::qat::Network;
 use crate::qat::tape::{floats, images};
+use crate::qat::{Network, NetworkError};
 use crate::train::batches::Shard;
+use crate::train::curriculum::resized;
 
 /// How the targets of a run are made.
 #[derive(Debug, Default)]
@@ -31,6 +32,15 @@ pub struct Teacher {
 }
 
 impl Target {
+    /// The same for images of `side` x `side` ([`crate::train::curriculum`]).
+    pub fn resized(&self, side: usize) -> Result<Self, NetworkError> {
+        let small = |teacher: &Teacher| {
+            let (network, _) = Network::new(resized(teacher.network.structure(), side))?;
+            Ok(Teacher { network, values: teacher.values.clone(), part: teacher.part })
+        };
+        Ok(Self { teacher: self.teacher.as_ref().map(small).transpose()?, smoothing: self.smoothing })
+    }
+
     /// Targets `[images][classes]` of a shard, divided by its images, so that all of them add up to 1.
     pub fn of(&self, shard: &Shard, classes: usize, device: &Device) -> Vec<f32> {
         let batch = shard.labels.len() as f32;

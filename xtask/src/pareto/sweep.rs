@@ -41,7 +41,7 @@ use crate::failure::{OrBadInput, bad_input, chain};
 use crate::paths;
 
 /// Keys that a recipe may have; the others of a configuration are the point's own.
-const RECIPE_KEYS: [&str; 12] = [
+const RECIPE_KEYS: [&str; 13] = [
     "epochs",
     "lr",
     "batch",
@@ -50,6 +50,7 @@ const RECIPE_KEYS: [&str; 12] = [
     "weight_decay",
     "clip",
     "norms",
+    "curriculum",
     "distill",
     "ema",
     "crop",
