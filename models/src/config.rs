@@ -196,7 +196,8 @@ impl Config {
             (
                 self.has_stages(),
                 "curriculum",
-                "pairs of a size of 8, 12, ... 28 pixels and the part of the run, in (0, 1), at which it ends, rising",
+                "pairs of a size of 8, 12, ... 28 pixels and the part of the run, in (0, 1), at which it ends, rising, \
+                 with an epoch left for whole images",
             ),
             (self.lr > 0.0 && self.lr <= 10.0, "lr", "in (0, 10]"),
             (fraction(self.warmup), "warmup", "in [0, 1)"),
@@ -228,7 +229,10 @@ impl Config {
     fn has_stages(&self) -> bool {
         let ends = self.curriculum.iter().map(|&(_, end)| end);
         let rising = ends.clone().zip(ends.skip(1).chain([1.0])).all(|(end, next)| end > 0.0 && end < next);
-        rising && self.curriculum.iter().all(|&(side, _)| side.is_multiple_of(4) && (8..SIDE).contains(&side))
+        let whole = self.side(self.epochs.max(1)) == SIDE;
+        rising
+            && whole
+            && self.curriculum.iter().all(|&(side, _)| side.is_multiple_of(4) && (8..SIDE).contains(&side))
     }
 
     /// Pixels on a side of the images of an epoch, counted from 1.
@@ -315,6 +319,7 @@ mod tests {
             ("lr = 0.01", "lr = 0.01\ncurriculum = [[18, 0.5]]", "`curriculum`"),
             ("lr = 0.01", "lr = 0.01\ncurriculum = [[16, 0.5], [24, 0.5]]", "`curriculum`"),
             ("lr = 0.01", "lr = 0.01\ncurriculum = [[16, 1.0]]", "`curriculum`"),
+            ("lr = 0.01", "lr = 0.01\ncurriculum = [[16, 0.9]]", "`curriculum`"),
             ("lr = 0.01", "lr = 0.01\neight = ['stack9.conv1']", "`eight`"),
         ] {
             let message = Config::parse(&GOOD.replace(from, to)).expect_err("refused").to_string();

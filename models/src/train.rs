@@ -189,13 +189,11 @@ pub fn train(
     while checkpoint.epochs.len() < config.epochs {
         let number = checkpoint.epochs.len() + 1;
         progress.start(number, updates);
-        let small = match config.side(number) {
-            SIDE => None,
-            side => Some((Network::new(resized(network.structure(), side))?.0, target.resized(side)?)),
-        };
-        let aim = small.as_ref().map_or((&network, &target), |(network, target)| (network, target));
+        let aim = (&network, &target);
         let epoch = epoch(config, aim, &dataset, &device, &mut checkpoint.state, number, &progress)?;
-        progress.finish(&epoch, epoch.seconds * (config.epochs - number) as f64);
+        let pixels = |number| config.side(number).pow(2) as f64;
+        let left = (number + 1..=config.epochs).map(pixels).sum::<f64>() / pixels(number);
+        progress.finish(&epoch, epoch.seconds * left);
         checkpoint.epochs.push(epoch);
         checkpoint.save(run)?;
     }
@@ -263,7 +261,7 @@ fn teacher(config: &Config, dataset: &Dataset) -> Result<Option<Teacher>, TrainE
     Ok(Some(Teacher { network, values, part: config.distill }))
 }
 
-/// One pass over the training images.
+/// One pass over the training images, which may be smaller ones; accuracy is measured on whole images.
 fn epoch(
     config: &Config,
     (network, target): (&Network, &Target),
@@ -273,13 +271,18 @@ fn epoch(
     number: usize,
     progress: &Progress,
 ) -> Result<Epoch, TrainError> {
+    let small = match config.side(number) {
+        SIDE => None,
+        side => Some((Network::new(resized(network.structure(), side))?.0, target.resized(side)?)),
+    };
+    let (trained, target) = small.as_ref().map_or((network, target), |(network, target)| (network, target));
     let tape = device.clone().autodiff();
     let updates = batches::updates_per_epoch(config, &dataset.train);
     let begun = Instant::now();
     let (mut loss, mut correct, mut seen) = (0.0f64, 0, 0);
     std::thread::scope(|scope| {
         for shards in batches::start(scope, config, &dataset.train, number) {
-            let step = step::gradients((network, &state.values), target, &tape, shards);
+            let step = step::gradients((trained, &state.values), target, &tape, shards);
             if !step.loss.is_finite() {
                 return Err(TrainError::Diverged { epoch: number });
             }

@@ -222,13 +222,16 @@ impl Network {
     }
 
     /// Logits `[batch, classes]` of images `[batch, height, width, channels]`. A batch norm uses
-    /// the batch's own statistics, which are returned. `observe` sees every activation.
+    /// the batch's own statistics, which are returned. `observe` sees every activation. Panics for images of
+    /// another size than the graph's.
     pub fn forward(
         &self,
         leaves: &Leaves<'_>,
         images: Tensor<4>,
         mut observe: impl FnMut(TensorId, &Tensor<4>),
     ) -> (Tensor<2>, Measured) {
+        let [height, width, channels] = self.graph.tensors[self.graph.input].shape;
+        assert_eq!(images.dims()[1..], [height, width, channels], "images of the network's size");
         let mut measured = vec![];
         let mut activations: Vec<Option<Tensor<4>>> = vec![None; self.graph.tensors.len()];
         observe(self.graph.input, &images);

@@ -14,7 +14,7 @@ use crate::train::curriculum::Shrink;
 /// Batches made before they are asked for.
 const AHEAD: usize = 8;
 
-/// Part of a batch: pixels in `[0, 1]`, NHWC, and labels.
+/// Part of a batch: pixels, 0 black and 1 white, NHWC, and labels.
 #[derive(Clone, Debug, Default)]
 pub struct Shard {
     /// `[side][side][3]` for each label.
@@ -47,11 +47,14 @@ pub fn start<'scope>(
             let mut shard = |part: &[usize]| {
                 let mut shard = Shard::default();
                 for &index in part {
-                    image.clear();
-                    augment(images.image(index), config, &mut rng, &mut image);
+                    let given = images.image(index);
                     match &shrink {
-                        Some(shrink) => shrink.append(&image, &mut shard.pixels),
-                        None => shard.pixels.extend_from_slice(&image),
+                        None => augment(given, config, &mut rng, &mut shard.pixels),
+                        Some(shrink) => {
+                            image.clear();
+                            augment(given, config, &mut rng, &mut image);
+                            shrink.append(&image, &mut shard.pixels);
+                        }
                     }
                     shard.labels.push(images.labels[index]);
                 }

@@ -55,7 +55,7 @@ fn depthwise(scratch: usize, spec: &LinearSpec, calls: u64) -> Option<u64> {
     Some(height * lines + calls * (700 * groups + 8 * form.columns as u64 + 500))
 }
 
-/// Pairs of tiles meet pairs of channels at 16 positions; filters are transformed as often as the
+/// Pairs of tiles meet pairs of channels at 16 or 36 positions; filters are transformed as often as the
 /// scratch makes it necessary. `None` where it does not suffice.
 fn winograd(form: Tiles, scratch: usize, spec: &LinearSpec, turns: Turns) -> Option<u64> {
     let (filter, shape) = (spec.filter, spec.output.0);

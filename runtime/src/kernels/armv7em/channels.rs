@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 use super::dot::Sums;
+use super::scratch::{INPUTS, Tiles};
 use crate::kernels::args::{Conv2d, Epilogue};
 use crate::requant::Rescale;
 
@@ -21,8 +22,12 @@ pub(super) fn smmla(rescale: Rescale, zero_point: i32) -> Option<(i32, u32)> {
     Some(((1 << (shift - 33)) + (zero_point << (shift - 32)), shift - 32))
 }
 
-/// Largest magnitude of a sum of 576 products of 8-bit values.
-const PRODUCTS: u32 = 576 * 255 * 127;
+/// Largest magnitude of the sum of a 3x3 window's products in tiles whose sums are `1 << doublings` times too
+/// large. Tiles of 4x4 have filters of 4 bits.
+const fn products(doublings: u8) -> u32 {
+    let weight = if doublings == Tiles::Four.doublings() { 8 } else { 128 };
+    9 * INPUTS as u32 * 255 * weight
+}
 
 /// Fills the table for sums that are `1 << doublings` times too large; false where a channel's
 /// rescale or bias cannot be made so. A channel behind the last gives 0.
@@ -45,7 +50,7 @@ pub(super) fn pair(
         let Some((addend, shift)) = smmla(rescale, zero_point) else { return false };
         let bias = epilogue.bias(output);
         // So many times the sum must fit a word.
-        if doublings > 0 && bias.unsigned_abs() >= (1 << (31 - u32::from(doublings))) - PRODUCTS {
+        if doublings > 0 && bias.unsigned_abs() >= (1 << (31 - u32::from(doublings))) - products(doublings) {
             return false;
         }
         *words = [(bias << doublings) as u32, rescale.multiplier as u32, addend as u32, shift];
@@ -146,6 +151,25 @@ mod tests {
         assert_eq!(values(0, [2, 9, 3, 9]), [-5, 0, -4, 0]);
         assert_eq!(values(0, [-5, 9, -6, 9]), [-5, 0, -6, 0]);
         assert_eq!(values(2, [12, 9, 11, 9]), [-4, 0, -5, 0]);
+    }
+
+    #[test]
+    fn the_largest_sums_fit() {
+        for (doublings, weight) in [(2, 128), (6, 8)] {
+            let sum = 9 * 80 * 255 * weight;
+            let most = (1 << (31 - doublings)) - sum;
+            let bias = [most - 1, 1 - most, most, -most];
+            let epilogue = Epilogue {
+                bias: &bias,
+                multiplier: &(1i32 << 30).to_le_bytes().repeat(4),
+                shift: &[40; 4],
+                min: -128,
+                max: 127,
+            };
+            let made = [0, 1].map(|index| pair(&epilogue, 0, doublings, index, &mut [0; 8]));
+            assert_eq!(made, [true, false], "{doublings}");
+            assert!((most - 1 + sum).checked_mul(1 << doublings).is_some());
+        }
     }
 
     #[test]

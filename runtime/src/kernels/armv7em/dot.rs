@@ -12,7 +12,7 @@ pub(super) type Sums = [u32; 4];
 /// Words of a group.
 pub(super) const GROUP: usize = 4;
 /// Groups of a vector that is multiplied without a loop.
-pub(super) const MOST: usize = 20;
+pub(super) const MOST: usize = super::scratch::INPUTS / GROUP;
 
 /// Sums of the pair `x` with every pair of `w`, one pair behind the other: as many as `out` has.
 /// Does nothing where `w` is too short or `x` is not whole groups.

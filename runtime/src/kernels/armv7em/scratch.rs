@@ -8,6 +8,8 @@ use crate::shape::DType;
 
 /// Into how many parts the work may be cut.
 const PARTS: [usize; 12] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64];
+/// Input channels of a convolution in tiles, at most.
+pub(super) const INPUTS: usize = 80;
 /// Words of what the sums of a pair of output channels are finished with.
 pub(super) const CHANNELS: usize = 8;
 
@@ -131,7 +133,7 @@ pub const fn suits(
     let [[height, width], [down, across]] = [window.kernel, window.stride];
     let three = height == 3 && width == 3 && down == 1 && across == 1;
     let small = window.padding[0] < 3 && window.padding[2] < 3;
-    let channels = filter.inputs.is_multiple_of(8) && filter.inputs > 0 && filter.inputs <= 80;
+    let channels = filter.inputs.is_multiple_of(8) && filter.inputs > 0 && filter.inputs <= INPUTS;
     let channels = channels && filter.outputs.is_multiple_of(2);
     let plain = matches!(layout, Layout::OutputMajor);
     let four = matches!(bits, WeightBits::Four);

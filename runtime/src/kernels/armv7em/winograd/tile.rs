@@ -119,8 +119,8 @@ mod arm {
     ///
     /// # Safety
     ///
-    /// `patch..end` are two or more elements, an even number; `to` names the first two words, or the
-    /// others, of the groups of 16 positions that are `stride` bytes apart: two for eight channels.
+    /// `patch..end` are one or more elements of nibbles, or pairs of them of bytes; `to` names, for each of
+    /// these, the first two words, or the others, of two groups of 16 positions that are `stride` bytes apart.
     #[unsafe(naked)]
     pub(super) unsafe extern "C" fn input<const NIBBLES: usize>(
         patch: *const Patch,
