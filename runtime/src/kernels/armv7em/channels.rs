@@ -155,12 +155,12 @@ mod tests {
 
     #[test]
     fn the_largest_sums_fit() {
-        for (doublings, weight) in [(2, 128), (6, 8)] {
+        for (doublings, weight) in [(2u8, 128), (6, 8)] {
             let sum = 9 * 80 * 255 * weight;
-            let most = (1 << (31 - doublings)) - sum;
-            let bias = [most - 1, 1 - most, most, -most];
+            let most = (1i32 << (31 - doublings)) - sum;
+            let bias = [most - 1, 1 - most, most, -most].map(i32::to_le_bytes);
             let epilogue = Epilogue {
-                bias: &bias,
+                bias: bias.as_flattened(),
                 multiplier: &(1i32 << 30).to_le_bytes().repeat(4),
                 shift: &[40; 4],
                 min: -128,
@@ -168,7 +168,7 @@ mod tests {
             };
             let made = [0, 1].map(|index| pair(&epilogue, 0, doublings, index, &mut [0; 8]));
             assert_eq!(made, [true, false], "{doublings}");
-            assert!((most - 1 + sum).checked_mul(1 << doublings).is_some());
+            assert!((most - 1 + sum).checked_mul(1i32 << doublings).is_some());
         }
     }
 
