@@ -55,17 +55,17 @@ fn four_bit_weights() {
 
 #[test]
 fn four_bits() {
-    holds::<{ NETWORK | needs::WINOGRAD_4 | needs::NIBBLES }>(published!("resnet8-cifar10-w4a4"));
+    holds::<{ NETWORK | needs::WINOGRAD_FOUR | needs::NIBBLES }>(published!("resnet8-cifar10-w4a4"));
 }
 
 #[test]
 fn all_in_four_bits() {
-    holds::<{ NETWORK | needs::WINOGRAD_4 | needs::NIBBLES }>(published!("resnet8-cifar10-all4"));
+    holds::<{ NETWORK | needs::WINOGRAD_FOUR | needs::NIBBLES }>(published!("resnet8-cifar10-all4"));
 }
 
 #[test]
 fn a_layer_that_is_left_to_the_reference() {
-    const LEFT: u32 = NETWORK | needs::WINOGRAD_4 | needs::NIBBLES | needs::REFERENCE;
+    const LEFT: u32 = NETWORK | needs::WINOGRAD_FOUR | needs::NIBBLES | needs::REFERENCE;
     let mut graph = zoo::resnet8(1, Setting::All4).expect("calibrates");
     // A step of the last layer's sums is more than a quarter of a logit's: a rescale shifts by less than 33.
     let output = graph.output;
