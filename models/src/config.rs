@@ -226,6 +226,7 @@ impl Config {
         })
     }
 
+    /// Whether the curriculum's stages follow one another and leave epochs of whole images.
     fn has_stages(&self) -> bool {
         let ends = self.curriculum.iter().map(|&(_, end)| end);
         let rising = ends.clone().zip(ends.skip(1).chain([1.0])).all(|(end, next)| end > 0.0 && end < next);

@@ -32,15 +32,14 @@ impl Shrink {
 
     /// Appends the smaller image `[side][side][3]` of an image `[SIDE][SIDE][3]`.
     pub fn append(&self, image: &[f32], out: &mut Vec<f32>) {
-        let mut lines = vec![0.0; SIDE * 3];
         for factors in &self.rows {
-            lines.fill(0.0);
+            let mut row = [0.0; SIDE * 3];
             for (line, factor) in image.chunks_exact(SIDE * 3).zip(factors) {
-                lines.iter_mut().zip(line).for_each(|(sum, pixel)| *sum += factor * pixel);
+                row.iter_mut().zip(line).for_each(|(sum, pixel)| *sum += factor * pixel);
             }
             for factors in &self.rows {
                 let mut pixel = [0.0; 3];
-                for (from, factor) in lines.chunks_exact(3).zip(factors) {
+                for (from, factor) in row.chunks_exact(3).zip(factors) {
                     pixel.iter_mut().zip(from).for_each(|(sum, value)| *sum += factor * value);
                 }
                 out.extend(pixel);

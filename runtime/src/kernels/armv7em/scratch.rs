@@ -133,8 +133,8 @@ pub const fn suits(
     let [[height, width], [down, across]] = [window.kernel, window.stride];
     let three = height == 3 && width == 3 && down == 1 && across == 1;
     let small = window.padding[0] < 3 && window.padding[2] < 3;
-    let channels = filter.inputs.is_multiple_of(8) && filter.inputs > 0 && filter.inputs <= INPUTS;
-    let channels = channels && filter.outputs.is_multiple_of(2);
+    let eights = filter.inputs.is_multiple_of(8) && matches!(filter.inputs, 8..=INPUTS);
+    let channels = eights && filter.outputs.is_multiple_of(2);
     let plain = matches!(layout, Layout::OutputMajor);
     let four = matches!(bits, WeightBits::Four);
     let input = match tiles {

@@ -31,10 +31,22 @@ pub(super) fn gather(
         }
     }
     #[cfg(not(target_arch = "arm"))]
+    portable(rows, start..start + run, patch, first, bytes);
+}
+
+/// The same for patches of any size, `PIXELS` in `READ` rows: the bytes `pixels` of each row.
+#[cfg(not(target_arch = "arm"))]
+pub(super) fn portable<const READ: usize, const PIXELS: usize>(
+    rows: &[&[u8]; READ],
+    pixels: core::ops::Range<usize>,
+    patch: &mut [[u32; PIXELS]],
+    first: usize,
+    bytes: bool,
+) {
+    use super::super::dsp::{high_lanes, low_lanes};
     for (i, row) in rows.iter().enumerate() {
-        use super::super::dsp::{high_lanes, low_lanes};
-        for (column, pixel) in row[start..start + run].chunks_exact(4 * words).enumerate() {
-            let (words, place) = (pixel.as_chunks::<4>().0, 4 * (first + column) + i);
+        for (column, pixel) in row[pixels.clone()].chunks_exact(4 * patch.len()).enumerate() {
+            let (words, place) = (pixel.as_chunks::<4>().0, READ * (first + column) + i);
             if bytes {
                 for (patch, pair) in patch.as_chunks_mut::<2>().0.iter_mut().zip(words.as_chunks::<2>().0) {
                     let [one, two] = pair.map(u32::from_le_bytes);

@@ -38,23 +38,7 @@ pub(in super::super) fn gather(
         }
     }
     #[cfg(not(target_arch = "arm"))]
-    for (i, row) in rows.iter().enumerate() {
-        use super::super::super::dsp::{high_lanes, low_lanes};
-        for (column, pixel) in row[start..start + run].chunks_exact(4 * words).enumerate() {
-            let (words, place) = (pixel.as_chunks::<4>().0, 6 * (first + column) + i);
-            if bytes {
-                for (patch, pair) in patch.as_chunks_mut::<2>().0.iter_mut().zip(words.as_chunks::<2>().0) {
-                    let [one, two] = pair.map(u32::from_le_bytes);
-                    patch[0][place] = low_lanes(one, two);
-                    patch[1][place] = high_lanes(one, two);
-                }
-            } else {
-                for (patch, &word) in patch.iter_mut().zip(words) {
-                    patch[place] = u32::from_le_bytes(word);
-                }
-            }
-        }
-    }
+    super::super::gather::portable(rows, start..start + run, patch, first, bytes);
 }
 
 /// Transforms a patch of bytes into vector `vector` of the pair `to`: 36 positions of two words per word of a
