@@ -76,6 +76,24 @@ pub struct Trial {
     pub accuracy: f64,
 }
 
+/// A layer that was tried at 8 bits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// Its name; none for the network with no layer at 8 bits.
+    pub layer: Option<String>,
+    /// The network with it, and with what was kept before.
+    pub trial: Trial,
+    /// Whether it keeps 8 bits.
+    pub kept: bool,
+}
+
+impl Layer {
+    /// The error that its 4 bits add, for each of its weights: what a byte more takes away.
+    pub fn error_per_weight(&self) -> f64 {
+        self.error / self.weights.max(1) as f64
+    }
+}
+
 impl<'a> Bench<'a> {
     /// Runs the float network over the images. `calibration` are NHWC, `pixel / 255`.
     pub fn new(float: &'a Graph, setting: Setting, calibration: &'a [Vec<f32>], images: &'a Images) -> Self {
@@ -134,21 +152,33 @@ impl<'a> Bench<'a> {
         layers.into_iter().map(layer).collect()
     }
 
-    /// Networks from all layers at 4 bits to all at 8, the layer first in which a byte takes the most error
-    /// away.
-    pub fn ascent(&self, layers: &[Layer], progress: &mut dyn FnMut()) -> Result<Vec<Trial>, MixedError> {
+    /// From all layers at 4 bits on, one layer after another at 8, that of the greatest `gain` first. A layer goes
+    /// back to 4 bits where 8 take no error away or the network no longer fits; as long as none fits, fitting is
+    /// not asked for. `fits` is called once with each network.
+    pub fn ascent(
+        &self,
+        layers: &[Layer],
+        gain: fn(&Layer) -> f64,
+        fits: &mut dyn FnMut(&Trial) -> bool,
+    ) -> Result<Vec<Step>, MixedError> {
         let mut order: Vec<&Layer> = layers.iter().collect();
-        let gain = |layer: &Layer| layer.error / layer.weights.max(1) as f64;
         order.sort_by(|a, b| gain(b).total_cmp(&gain(a)));
-        let mut eight = BTreeSet::new();
-        let mut trials = vec![self.trial(eight.clone())?];
-        progress();
+        let none = self.trial(BTreeSet::new())?;
+        let mut fitting = fits(&none);
+        let (mut eight, mut error) = (BTreeSet::new(), none.error);
+        let mut steps = vec![Step { layer: None, trial: none, kept: true }];
         for layer in order {
-            eight.insert(layer.name.clone());
-            trials.push(self.trial(eight.clone())?);
-            progress();
+            let mut more = eight.clone();
+            more.insert(layer.name.clone());
+            let trial = self.trial(more)?;
+            let fits = fits(&trial);
+            let kept = trial.error < error && (fits || !fitting);
+            if kept {
+                (eight, error, fitting) = (trial.eight.clone(), trial.error, fits);
+            }
+            steps.push(Step { layer: Some(layer.name.clone()), trial, kept });
         }
-        Ok(trials)
+        Ok(steps)
     }
 }
 
@@ -157,12 +187,16 @@ mod tests {
     use super::*;
     use crate::zoo;
 
+    /// Four images of noise.
+    fn planted() -> Images {
+        let pixels = (0..4).flat_map(|seed| zoo::image([32, 32, 3], seed)).map(|v| v as u8).collect();
+        Images { pixels, labels: vec![0, 1, 2, 3] }
+    }
+
     #[test]
     fn eight_bits_cost_bytes_and_take_error_away() {
         let float = crate::fold::folded_graph(&zoo::resnet8(3, Setting::W8a8).expect("calibrates"));
-        let pixels: Vec<u8> =
-            (0..4).flat_map(|seed| zoo::image([32, 32, 3], seed)).map(|v| v as u8).collect();
-        let images = Images { pixels, labels: vec![0, 1, 2, 3] };
+        let images = planted();
         let calibration = [images.scaled(0..1), images.scaled(1..2)];
         let bench = Bench::new(&float, Setting::W4a8, &calibration, &images);
         let layers = bench.layers();
@@ -175,20 +209,39 @@ mod tests {
     }
 
     #[test]
-    fn the_dearest_error_per_byte_comes_first() {
+    fn the_dearest_error_per_byte_comes_first_and_stays_where_it_fits_and_helps() {
         let float = crate::fold::folded_graph(&zoo::resnet8(3, Setting::W8a8).expect("calibrates"));
-        let images = Images {
-            pixels: zoo::image([32, 32, 3], 1).into_iter().map(|v| v as u8).collect(),
-            labels: vec![0],
-        };
-        let bench = Bench::new(&float, Setting::W4a4, &[], &images);
+        let images = planted();
+        let calibration = [images.scaled(0..1), images.scaled(1..2)];
+        let bench = Bench::new(&float, Setting::W4a8, &calibration, &images);
         let layer = |name: &str, weights, error| Layer { name: name.into(), weights, error, accuracy: 0.0 };
-        let layers = [layer("stack1.conv1", 100, 0.1), layer("stack2.conv1", 10, 0.02)];
-        let mut calls = 0;
-        let trials = bench.ascent(&layers, &mut || calls += 1).unwrap();
-        let eight: Vec<Vec<&str>> =
-            trials.iter().map(|trial| trial.eight.iter().map(String::as_str).collect()).collect();
-        assert_eq!(eight, [vec![], vec!["stack2.conv1"], vec!["stack1.conv1", "stack2.conv1"]]);
-        assert_eq!(calls, 3);
+        let layers = [
+            layer("stack1.conv1", 100, 0.1),
+            layer("stack3.conv2", 10, 0.03),
+            layer("stack2.conv1", 10, 0.02),
+        ];
+        let calls = std::cell::Cell::new(0);
+        let ascent = |most: usize| {
+            let mut fits = |trial: &Trial| {
+                calls.set(calls.get() + 1);
+                trial.artefact.len() <= most
+            };
+            bench.ascent(&layers, Layer::error_per_weight, &mut fits).unwrap()
+        };
+        let steps = ascent(usize::MAX);
+        let order: Vec<_> = steps.iter().map(|step| step.layer.as_deref()).collect();
+        assert_eq!(order, [None, Some("stack3.conv2"), Some("stack2.conv1"), Some("stack1.conv1")]);
+        for pair in steps.windows(2) {
+            let helped = pair[1].trial.error < pair[0].trial.error;
+            assert!(!pair[0].kept || pair[1].kept == helped);
+        }
+        // The first one's 36,864 weights find no room, the others do.
+        let steps = ascent(steps[0].trial.artefact.len() + 10_000);
+        assert!(!steps[1].kept);
+        assert!(!steps[2].trial.eight.contains("stack3.conv2") && steps[2].trial.eight.len() == 1);
+        assert_eq!(calls.get(), 8);
+        // Nothing fits: what helps is kept.
+        let steps = ascent(0);
+        assert!(steps.iter().any(|step| step.layer.is_some() && step.kept));
     }
 }

@@ -77,13 +77,22 @@ pub fn frontier(points: &[(f64, f64)]) -> Vec<usize> {
 }
 
 /// How one frontier lies under another within the costs that both cover.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Below {
     /// The costs that both cover.
     pub covered: (f64, f64),
-    /// The costs from the first to the last at which it is lower; none where it nowhere is.
-    pub costs: Option<(f64, f64)>,
-    /// The largest distance there, in accuracy.
+    /// The costs at which it is lower, rising; none where it nowhere is.
+    pub parts: Vec<Part>,
+}
+
+/// Costs at which one curve is lower than another, by the same two points.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Part {
+    /// From the first to the last of them.
+    pub costs: (f64, f64),
+    /// Index of the point that the lower curve has there, and of the other's.
+    pub points: (usize, usize),
+    /// How much lower, in accuracy.
     pub gap: f64,
 }
 
@@ -100,25 +109,28 @@ pub fn below(ours: &[(f64, f64)], theirs: &[(f64, f64)]) -> Option<Below> {
     if covered.0 > covered.1 {
         return None;
     }
-    let value = |points: &[(f64, f64)], cost: f64| {
-        let reached = points.iter().filter(|point| point.0 <= cost);
-        reached.map(|point| point.1).fold(f64::NEG_INFINITY, f64::max)
+    let best = |points: &[(f64, f64)], cost: f64| {
+        let reached = points.iter().enumerate().filter(|(_, point)| point.0 <= cost);
+        reached.max_by(|a, b| a.1.1.total_cmp(&b.1.1)).map(|(index, _)| index)
     };
     let mut steps: Vec<f64> = ours.iter().chain(theirs).map(|point| point.0).collect();
     steps.push(covered.0);
     steps.retain(|cost| (covered.0..=covered.1).contains(cost));
     steps.sort_by(f64::total_cmp);
-    let mut found = Below { covered, costs: None, gap: 0.0 };
+    let mut parts: Vec<Part> = Vec::new();
     for (index, &cost) in steps.iter().enumerate() {
-        let gap = value(theirs, cost) - value(ours, cost);
+        let points = (best(ours, cost)?, best(theirs, cost)?);
+        let gap = theirs[points.1].1 - ours[points.0].1;
         if gap > 0.0 {
             // The curves keep their values up to the next step.
             let until = steps.get(index + 1).copied().unwrap_or(covered.1);
-            found.costs = Some((found.costs.map_or(cost, |(first, _)| first), until));
-            found.gap = found.gap.max(gap);
+            match parts.last_mut() {
+                Some(last) if last.points == points => last.costs.1 = until,
+                _ => parts.push(Part { costs: (cost, until), points, gap }),
+            }
         }
     }
-    Some(found)
+    Some(Below { covered, parts })
 }
 
 #[cfg(test)]
@@ -169,9 +181,21 @@ mod tests {
         assert_eq!(below(&ours, &[]), None);
         assert_eq!(below(&ours, &[(5.0, 0.9)]), None);
         let found = below(&ours, &[(2.0, 0.4), (6.0, 0.9)]).expect("they meet");
-        assert_eq!(found, Below { covered: (2.0, 4.0), costs: None, gap: 0.0 });
+        assert_eq!(found, Below { covered: (2.0, 4.0), parts: vec![] });
         let found = below(&ours, &[(2.0, 0.75), (3.0, 0.4)]).expect("they meet");
-        assert_eq!((found.covered, found.costs), ((2.0, 3.0), Some((2.0, 3.0))));
-        assert!((found.gap - 0.25).abs() < 1e-12);
+        assert_eq!(found.covered, (2.0, 3.0));
+        assert_eq!(found.parts, [Part { costs: (2.0, 3.0), points: (0, 0), gap: 0.25 }]);
+        let theirs = [(1.0, 0.625), (2.0, 0.75), (4.5, 0.875), (5.0, 1.0)];
+        let found = below(&[(1.0, 0.5), (4.0, 0.8125), (6.0, 0.9)], &theirs).expect("they meet");
+        let part = |costs, points, gap| Part { costs, points, gap };
+        assert_eq!(
+            found.parts,
+            [
+                part((1.0, 2.0), (0, 0), 0.125),
+                part((2.0, 4.0), (0, 1), 0.25),
+                part((4.5, 5.0), (1, 2), 0.0625),
+                part((5.0, 5.0), (1, 3), 0.1875),
+            ]
+        );
     }
 }

@@ -82,6 +82,49 @@ fn another_configuration_is_refused_and_the_checkpoint_kept() {
     assert_eq!(std::fs::read(run.join("checkpoint")).expect("reads"), before);
 }
 
+#[test]
+fn a_run_goes_on_from_a_graph_that_has_moved_and_not_from_another() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let config = folder.path().join("config.toml");
+    let text = CONFIG.replace("epochs = 3", "epochs = 1");
+    std::fs::write(&config, &text).expect("writes");
+    let (float, run) = (folder.path().join("float"), folder.path().join("run"));
+    finish(&config, &float);
+    let (graph, moved) = (float.join("float.graph"), folder.path().join("moved.graph"));
+    let from = |graph: &Path| {
+        let mut command = command(&config, &run);
+        let output = command.arg("--init").arg(graph).output().expect("starts");
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert!(from(&graph).0);
+    std::fs::rename(&graph, &moved).expect("moves");
+    let (good, said) = from(&moved);
+    assert!(good && said.contains("resuming after epoch 1/1"), "{said}");
+    let (good, said) = from(&run.join("float.graph"));
+    assert!(!good && said.contains("was made with another configuration"), "{said}");
+}
+
+#[cfg(unix)]
+#[test]
+fn training_ends_with_its_parent() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (config, run) = (folder.path().join("config.toml"), folder.path().join("run"));
+    std::fs::write(&config, CONFIG.replace("epochs = 3", "epochs = 1000")).expect("writes");
+    let train = command(&config, &run);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "\"$@\" --parent $$ & wait", "sh"]).arg(train.get_program()).args(train.get_args());
+    let mut shell = shell.stderr(Stdio::null()).spawn().expect("starts");
+    wait_for(&run.join("checkpoint"));
+    shell.kill().expect("is killed");
+    shell.wait().expect("ends");
+    let lock = std::fs::File::open(run.join("lock")).expect("opens");
+    let begun = Instant::now();
+    while lock.try_lock().is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "the training goes on without its parent");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 /// Runs under a limit on the size of files, which a write meets as it meets a full disk: with an error after
 /// some of its bytes.
 #[cfg(unix)]

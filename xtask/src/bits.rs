@@ -12,7 +12,7 @@ use fourbit_models::calibrate::calibration_images;
 use fourbit_models::dataset::{Kind, Split};
 use fourbit_models::float_forward::accuracy;
 use fourbit_models::graph::Graph;
-use fourbit_models::mixed::{Bench, Layer, Trial};
+use fourbit_models::mixed::{Bench, Layer, Step, Trial};
 use fourbit_models::scheme::Setting;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
@@ -85,11 +85,30 @@ struct Report {
 /// A network with some layers at 8 bits.
 #[derive(Clone, Debug, Serialize)]
 struct Row {
+    /// The layer that was tried; none in the first row.
+    tried: Option<String>,
+    /// Whether it keeps 8 bits in the rows below.
+    kept: bool,
     eight: BTreeSet<String>,
     artefact_bytes: usize,
     instructions: u64,
     error: f64,
     accuracy: f64,
+}
+
+impl Row {
+    fn of(step: &Step, instructions: u64) -> Self {
+        let Trial { eight, artefact, error, accuracy } = &step.trial;
+        Self {
+            tried: step.layer.clone(),
+            kept: step.kept,
+            eight: eight.clone(),
+            artefact_bytes: artefact.len(),
+            instructions,
+            error: *error,
+            accuracy: *accuracy,
+        }
+    }
 }
 
 impl BitsOfLayers {
@@ -134,27 +153,37 @@ impl BitsOfLayers {
             "{prefix}  {wide_bar}  {pos}/{len} networks, {eta} left",
         )?);
         bar.tick();
-        let measure = || -> Result<_, fourbit_models::mixed::MixedError> {
+        let fits = |instructions: u64, artefact_bytes: usize| {
+            let seconds = instructions as f64 / board.clock_hz as f64;
+            self.max_artefact.is_none_or(|most| artefact_bytes <= most.0)
+                && self.max_latency.is_none_or(|most| seconds <= most.0)
+        };
+        // Where time alone is short, bytes do not count.
+        let time_alone = self.max_artefact.is_none() && self.max_latency.is_some();
+        let gain = if time_alone { |layer: &Layer| layer.error } else { Layer::error_per_weight };
+        let mut counts = Vec::new();
+        let mut measure = || -> Result<_, fourbit_models::mixed::MixedError> {
             let layers = bench.sensitivities(&mut || bar.inc(1))?;
-            let trials = bench.ascent(&layers, &mut || bar.inc(1))?;
-            Ok((layers, trials))
+            let mut fits = |trial: &Trial| {
+                bar.inc(1);
+                counts.push(predicted(trial, &self.board));
+                let count = counts.last().and_then(|count| count.as_ref().ok());
+                count.is_some_and(|&count| fits(count, trial.artefact.len()))
+            };
+            let steps = bench.ascent(&layers, gain, &mut fits)?;
+            Ok((layers, steps))
         };
         let measured = measure();
         bar.finish_and_clear();
-        let (layers, trials) = measured.or_bad_input(|| format!("{} cannot be measured", float.name))?;
+        let (layers, steps) = measured.or_bad_input(|| format!("{} cannot be measured", float.name))?;
+        let counts = counts.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
+        let networks: Vec<_> = steps.iter().zip(counts).map(|(step, count)| Row::of(step, count)).collect();
+        let chosen = best(&networks, |row| fits(row.instructions, row.artefact_bytes));
         let name = format!("{}-{}", float.name, self.bits);
         let out = paths::out(self.out.as_deref(), &name);
-        let networks = trials.iter().map(|trial| row(trial, &self.board));
-        let networks = networks.collect::<anyhow::Result<Vec<_>>>()?;
-        let fits = |row: &Row| {
-            let seconds = row.instructions as f64 / board.clock_hz as f64;
-            self.max_artefact.is_none_or(|most| row.artefact_bytes <= most.0)
-                && self.max_latency.is_none_or(|most| seconds <= most.0)
-        };
-        let chosen = best(&networks, fits);
         let artefact = chosen.map(|chosen| {
             let path = out.join(format!("{name}.fourbit"));
-            paths::write(&path, &trials[chosen].artefact).map(|()| path)
+            paths::write(&path, &steps[chosen].trial.artefact).map(|()| path)
         });
         Ok(Report {
             model: float.name.clone(),
@@ -179,14 +208,11 @@ impl BitsOfLayers {
     }
 }
 
-/// A trial with the instructions that a board is predicted to take.
-fn row(trial: &Trial, board: &str) -> anyhow::Result<Row> {
+/// Instructions that a board is predicted to take for a trial's network.
+fn predicted(trial: &Trial, board: &str) -> anyhow::Result<u64> {
     let file = tempfile::Builder::new().suffix(".fourbit").tempfile()?;
     std::fs::write(file.path(), &trial.artefact)?;
-    let instructions = instructions(&Model::read(file.path())?, board)?;
-    let Trial { eight, artefact, error, accuracy } = trial;
-    let artefact_bytes = artefact.len();
-    Ok(Row { eight: eight.clone(), artefact_bytes, instructions, error: *error, accuracy: *accuracy })
+    instructions(&Model::read(file.path())?, board)
 }
 
 /// The network with the least error that fits.
@@ -212,14 +238,15 @@ fn layer_table(report: &Report) -> Table {
 
 fn network_table(report: &Report) -> Table {
     let mut table = Table::new(["8 bits in", "artefact", "instructions", "error", "accuracy", ""]);
-    let mut before = BTreeSet::new();
     for (index, row) in report.networks.iter().enumerate() {
-        let more: Vec<_> = row.eight.difference(&before).map(String::as_str).collect();
-        let what = if index == 0 { "no layer".to_owned() } else { format!("and {}", more.join(", ")) };
+        let what = row.tried.as_ref().map_or("no layer".to_owned(), |layer| format!("and {layer}"));
         let (bytes, count) = (thousands(row.artefact_bytes as u64), thousands(row.instructions));
-        let mark = if report.chosen == Some(index) { "chosen" } else { "" };
+        let mark = match (report.chosen == Some(index), row.kept) {
+            (true, _) => "chosen",
+            (false, true) => "kept",
+            (false, false) => "back to 4 bits",
+        };
         table.row([&what, &bytes, &count, &part(row.error), &percent(row.accuracy), mark]);
-        before.clone_from(&row.eight);
     }
     table.align(1..5, CellAlignment::Right);
     table
@@ -231,6 +258,8 @@ mod tests {
 
     fn rows() -> Vec<Row> {
         let row = |eight: &[&str], artefact_bytes, instructions, error| Row {
+            tried: eight.last().map(|&name| name.to_owned()),
+            kept: artefact_bytes < 60,
             eight: eight.iter().map(|&name| name.to_owned()).collect(),
             artefact_bytes,
             instructions,
@@ -265,6 +294,7 @@ mod tests {
         assert!(layer_table(&report).to_string().contains("1.230 %"));
         let shown = network_table(&report).to_string();
         assert!(shown.contains("no layer") && shown.contains("and b"), "{shown}");
+        assert!(shown.lines().last().is_some_and(|line| line.ends_with("back to 4 bits")), "{shown}");
         assert_eq!(shown.lines().filter(|line| line.ends_with("chosen")).count(), 1);
     }
 }

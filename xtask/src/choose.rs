@@ -2,7 +2,11 @@
 //! rules everything out and by how much.
 //!
 //! Takes the table that `pareto` left. A latency is an estimate: the instructions that were counted, one a cycle
-//! of the board's clock.
+//! of the board's clock. A better network than those that fit as they were measured is planned again, for the arena
+//! that there is, where its artefact lies beside the table.
+
+mod plans;
+mod refusal;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,6 +22,7 @@ use crate::pareto::record::{Row, read_csv};
 use crate::paths;
 use crate::ram::Bytes;
 use crate::table::{Table, percent, thousands};
+use refusal::{Reason, reasons, refusal};
 
 /// Picks the most accurate network of a frontier that fits a board and a budget.
 #[derive(Debug, Args)]
@@ -28,7 +33,9 @@ use crate::table::{Table, percent, thousands};
 
 RAM is the arena of activations; the stack comes on top. Flash is the artefact and the code for it. The
 latency is an estimate: the instructions that an emulator counted, one a cycle of the board's clock; a chip
-takes longer. What is not limited, the board's memory limits.
+takes longer. What is not limited, the board's memory limits. The network with the best mean over its seeds is
+picked. A network that does not fit as it was measured is planned again, for more or less arena, where its
+artefact lies beside the table.
 
 Exit code 1 where nothing fits.")]
 pub(crate) struct Choose {
@@ -126,23 +133,12 @@ struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     chosen: Option<Row>,
     artefact: Option<PathBuf>,
+    /// Whether the artefact has to be compiled again, for the arena of `chosen`; its instructions are predicted.
+    again: bool,
     /// Of the chosen network, in seconds: instructions at one a cycle.
     latency_estimate: Option<f64>,
     /// Why nothing fits.
     reasons: Vec<Reason>,
-}
-
-/// A budget that is too small.
-#[derive(Debug, PartialEq, Serialize)]
-struct Reason {
-    budget: Kind,
-    /// Bytes or seconds.
-    most: f64,
-    /// What the network that is named would take.
-    needs: f64,
-    network: String,
-    /// Whether this budget rules every network out by itself; otherwise it is too small together with the others.
-    alone: bool,
 }
 
 impl Choose {
@@ -155,7 +151,7 @@ impl Choose {
         }
         let board = Board::load(&self.board)?;
         let rows = read_csv(&self.frontier)?;
-        self.same_kernels(&board)?;
+        self.same_kernels(&board, &rows)?;
         let budgets = self.budgets(&board);
         let rows: Vec<_> = rows.iter().filter(|row| row.key.bits != Precision::Float).collect();
         if rows.is_empty() {
@@ -164,41 +160,89 @@ impl Choose {
                 "{frontier} has no quantized network: float networks have no artefact"
             )));
         }
-        let chosen = choose(&rows, &budgets, &board);
+        for budget in &budgets {
+            if rows.iter().all(|row| budget.kind.of(row, &board).is_none()) {
+                let (frontier, option) = (paths::shown(&self.frontier), budget.kind.option());
+                return Err(bad_input(format!(
+                    "{frontier} says of no network what {option} limits: make the table with board = \"{}\"",
+                    self.board
+                )));
+            }
+        }
+        let planned = self.planned(&rows, &budgets, &board)?;
+        let options: Vec<_> = rows.iter().copied().chain(&planned).collect();
+        let chosen = choose(&options, &rows, &budgets, &board);
         let report = Report {
             board: self.board.clone(),
             fits: chosen.is_some(),
             chosen: chosen.cloned(),
-            artefact: chosen.and_then(|row| self.artefact(&row.name)),
+            artefact: chosen.and_then(|row| self.beside(&format!("{}.fourbit", row.name))),
             latency_estimate: chosen.and_then(|row| row.instructions).map(|count| latency(count, &board)),
-            reasons: if chosen.is_some() { Vec::new() } else { reasons(&rows, &budgets, &board) },
+            again: chosen.is_some_and(|row| planned.contains(row)),
+            reasons: if chosen.is_some() { Vec::new() } else { reasons(&options, &budgets, &board) },
         };
         if json {
             println!("{}", serde_json::to_string(&report)?);
         } else {
             match chosen {
-                Some(row) => self.show(row, &budgets, &board, report.artefact.as_deref()),
+                Some(row) => self.show((row, &rows), &budgets, &board, &report),
                 None => println!("{}", refusal(&report.reasons, &self.board)),
             }
         }
         Ok(report.fits)
     }
 
-    /// Refuses a table whose instructions were counted with other kernels than the board's.
-    fn same_kernels(&self, board: &Board) -> anyhow::Result<()> {
-        let beside = self.frontier.with_extension("json");
-        let Ok(text) = fs::read(&beside) else { return Ok(()) };
-        let said: serde_json::Value =
-            serde_json::from_slice(&text).or_bad_input(|| format!("{} is damaged", paths::shown(&beside)))?;
-        let Some(measured) = said["board"].as_str() else { return Ok(()) };
+    /// Refuses a table whose instructions were counted with other kernels than the board's. The board that they
+    /// were counted on stands in the JSON file beside the table, and in the record of each point.
+    fn same_kernels(&self, board: &Board, rows: &[Row]) -> anyhow::Result<()> {
+        let (frontier, name) = (paths::shown(&self.frontier), &board.name);
+        let records = rows.iter().map(|row| self.beside(&format!("{}.json", row.name)));
+        let summary = Some(self.frontier.with_extension("json")).filter(|path| path.is_file());
+        let Some(beside) = [summary].into_iter().chain(records).flatten().next() else {
+            eprintln!(
+                "no JSON file beside {frontier} says what it was measured on: taken to be the kernels of {name}"
+            );
+            return Ok(());
+        };
+        let damaged = || format!("{} is damaged", paths::shown(&beside));
+        let text = fs::read(&beside).or_bad_input(damaged)?;
+        let said: serde_json::Value = serde_json::from_slice(&text).or_bad_input(damaged)?;
+        let measured = said["board"].as_str().ok_or_else(|| bad_input(damaged()))?;
         if measured != "sim" && Board::load(measured)?.family() == board.family() {
             return Ok(());
         }
-        let (frontier, name) = (paths::shown(&self.frontier), &board.name);
         Err(bad_input(format!(
             "{frontier} was measured on {measured}, whose kernels are not those of {name}: make it again with \
              board = \"{name}\" or a board with the same kernels"
         )))
+    }
+
+    /// Networks planned again: those that are better than what fits, the best first, until one fits.
+    fn planned(&self, rows: &[&Row], budgets: &[Budget], board: &Board) -> anyhow::Result<Vec<Row>> {
+        let enough = choose(rows, rows, budgets, board).map_or(0.0, |row| over_seeds(rows, row).0);
+        let mut better: Vec<&Row> = Vec::new();
+        for row in rows.iter().copied().filter(|row| over_seeds(rows, row).0 > enough) {
+            match better.iter_mut().find(|other| twins(other, row)) {
+                Some(other) if other.accuracy < row.accuracy => *other = row,
+                Some(_) => {}
+                None => better.push(row),
+            }
+        }
+        better.sort_by(|a, b| over_seeds(rows, b).0.total_cmp(&over_seeds(rows, a).0));
+        let flash = budgets.iter().find(|budget| budget.kind == Kind::Flash);
+        better.retain(|row| flash.is_none_or(|flash| fits(row, flash, board)));
+        let mut planned = Vec::new();
+        for row in better {
+            let Some(artefact) = self.beside(&format!("{}.fourbit", row.name)) else { continue };
+            eprintln!("planning {} again", row.name);
+            let own = plans::rows(row, &artefact, board.family())?;
+            let found = own.iter().any(|row| budgets.iter().all(|budget| fits(row, budget, board)));
+            planned.extend(own);
+            if found {
+                break;
+            }
+        }
+        Ok(planned)
     }
 
     /// The limits, of which the board's memory is always one.
@@ -217,17 +261,19 @@ impl Choose {
         asked.into_iter().filter_map(budget).collect()
     }
 
-    /// A point's artefact: in the table's folder, or in the subfolder of its name.
-    fn artefact(&self, name: &str) -> Option<PathBuf> {
-        let file = format!("{name}.fourbit");
+    /// A point's file: in the subfolder of the table's name, or in its folder.
+    fn beside(&self, file: &str) -> Option<PathBuf> {
         let folder = self.frontier.parent().unwrap_or(Path::new(""));
         let stem = self.frontier.file_stem().unwrap_or_default();
-        [folder.join(stem).join(&file), folder.join(&file)].into_iter().find(|path| path.is_file())
+        [folder.join(stem).join(file), folder.join(file)].into_iter().find(|path| path.is_file())
     }
 
-    fn show(&self, row: &Row, budgets: &[Budget], board: &Board, artefact: Option<&Path>) {
+    fn show(&self, (row, rows): (&Row, &[&Row]), budgets: &[Budget], board: &Board, report: &Report) {
         let mut table = Table::new([row.name.as_str(), &self.board]);
         table.row(["accuracy", &percent(row.accuracy)]);
+        if let (mean, seeds @ 2..) = over_seeds(rows, row) {
+            table.row([&format!("mean of {seeds} seeds"), &percent(mean)]);
+        }
         for (kind, what) in [
             (Kind::Ram, "arena"),
             (Kind::Flash, "flash, artefact and code"),
@@ -242,7 +288,12 @@ impl Choose {
             table.row([what, &format!("{taken}{most}")]);
         }
         println!("{table}");
-        match artefact {
+        match &report.artefact {
+            Some(path) if report.again => println!(
+                "planned again, instructions predicted: cargo xtask compile {} --max-ram {}",
+                paths::shown(path),
+                row.arena_bytes.unwrap_or(0)
+            ),
             Some(path) => println!("{}", paths::shown(path)),
             None => eprintln!("{}.fourbit is not beside the table", row.name),
         }
@@ -253,59 +304,28 @@ fn fits(row: &Row, budget: &Budget, board: &Board) -> bool {
     budget.kind.of(row, board).is_some_and(|amount| amount <= budget.most)
 }
 
-/// The most accurate row within every budget; of equal ones the smallest in flash.
-fn choose<'a>(rows: &[&'a Row], budgets: &[Budget], board: &Board) -> Option<&'a Row> {
-    let fitting = rows.iter().filter(|row| budgets.iter().all(|budget| fits(row, budget, board)));
+/// Whether two rows are one network in the same bits.
+fn twins(one: &Row, other: &Row) -> bool {
+    one.key.network() == other.key.network() && one.key.bits == other.key.bits
+}
+
+/// Mean accuracy of a row's network in its bits, and over how many seeds.
+fn over_seeds(rows: &[&Row], row: &Row) -> (f64, usize) {
+    let accuracies: Vec<_> = rows.iter().filter(|other| twins(other, row)).map(|row| row.accuracy).collect();
+    (accuracies.iter().sum::<f64>() / accuracies.len().max(1) as f64, accuracies.len())
+}
+
+/// The option within every budget whose network is the most accurate over its seeds, which are `rows`, since the luck
+/// of one seed says nothing about new images; of its seeds the most accurate, then the smallest in flash, then the
+/// fastest.
+fn choose<'a>(options: &[&'a Row], rows: &[&Row], budgets: &[Budget], board: &Board) -> Option<&'a Row> {
+    let fitting = options.iter().filter(|row| budgets.iter().all(|budget| fits(row, budget, board)));
     let better = |a: &&&Row, b: &&&Row| {
-        a.accuracy.total_cmp(&b.accuracy).then(b.flash_bytes.cmp(&a.flash_bytes)).then(b.name.cmp(&a.name))
+        let means = over_seeds(rows, a).0.total_cmp(&over_seeds(rows, b).0);
+        let costs = |row: &Row| (row.flash_bytes, row.instructions);
+        means.then(a.accuracy.total_cmp(&b.accuracy)).then(costs(b).cmp(&costs(a))).then(b.name.cmp(&a.name))
     };
     fitting.max_by(better).copied()
-}
-
-/// Which budgets are too small: those that rule every network out by themselves, or else each that would have to
-/// grow if the others stayed, to the least that would do.
-fn reasons(rows: &[&Row], budgets: &[Budget], board: &Board) -> Vec<Reason> {
-    let reason = |budget: &Budget, alone: bool| {
-        let others = |row: &&&Row| {
-            let kept = budgets.iter().filter(|other| !alone && other.kind != budget.kind);
-            kept.into_iter().all(|other| fits(row, other, board))
-        };
-        let needs = |row: &&&Row| budget.kind.of(row, board);
-        let candidates = rows.iter().filter(others).filter_map(|row| Some((needs(&row)?, &row.name)));
-        let (needs, network) = candidates.min_by(|a, b| a.0.total_cmp(&b.0))?;
-        let network = network.clone();
-        (needs > budget.most).then_some(Reason {
-            budget: budget.kind,
-            most: budget.most,
-            needs,
-            network,
-            alone,
-        })
-    };
-    let all = |alone| budgets.iter().filter_map(move |budget| reason(budget, alone)).collect::<Vec<_>>();
-    let alone = all(true);
-    if alone.is_empty() { all(false) } else { alone }
-}
-
-/// The sentences of a refusal.
-fn refusal(reasons: &[Reason], board: &str) -> String {
-    let sentence = |reason: &Reason| {
-        let Reason { budget, most, needs, network, alone } = reason;
-        let [most, needs, over] = [*most, *needs, needs - most].map(|amount| budget.shown(amount));
-        let option = budget.option();
-        if *alone {
-            format!("{option} rules everything out: the least is {needs} ({network}), {over} above {most}")
-        } else {
-            format!("with {option} {needs} instead of {most}, {over} more, {network} would fit")
-        }
-    };
-    let sentences: Vec<_> = reasons.iter().map(sentence).collect();
-    let head = match reasons.first() {
-        Some(reason) if reason.alone => format!("nothing fits {board}:"),
-        Some(_) => format!("nothing fits {board} within all budgets together:"),
-        None => format!("nothing fits {board}: two or more budgets would have to grow at once"),
-    };
-    [vec![head], sentences].concat().join("\n")
 }
 
 #[cfg(test)]

@@ -125,6 +125,7 @@ pub(crate) fn start(config: &Path, run: &Path, init: Option<&Path>, options: &Op
     fs::create_dir_all(run).or_bad_input(|| format!("cannot create the run's folder {}", run.display()))?;
     let mut command = Command::new(paths::target().join(format!("debug/fourbit-train{EXE_SUFFIX}")));
     command.arg("--config").arg(config).arg("--run").arg(run);
+    command.args(["--parent", &std::process::id().to_string()]);
     if let Some(init) = init {
         command.arg("--init").arg(init);
     }

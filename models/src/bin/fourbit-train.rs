@@ -29,13 +29,34 @@ struct Args {
     /// What computes.
     #[arg(long, value_enum, default_value = "flex")]
     backend: Backend,
+    /// Ends when its parent is no longer this process, so that a command that was killed leaves no training behind.
+    #[arg(long, value_name = "PID")]
+    parent: Option<u32>,
     /// Parts of a batch, one thread each, instead of the configuration's `shards`.
     #[arg(long)]
     threads: Option<usize>,
 }
 
+/// Ends this process soon after `parent` has ended.
+#[cfg(unix)]
+fn end_with(parent: u32) {
+    std::thread::spawn(move || {
+        while std::os::unix::process::parent_id() == parent {
+            std::thread::sleep(std::time::Duration::from_millis(200));
+        }
+        std::process::exit(1);
+    });
+}
+
+/// Other systems do not say which process is the parent: there a killed command's training goes on to its end.
+#[cfg(not(unix))]
+fn end_with(_: u32) {}
+
 fn main() -> ExitCode {
     let args = Args::parse();
+    if let Some(parent) = args.parent {
+        end_with(parent);
+    }
     let run = || -> Result<(), Box<dyn std::error::Error>> {
         let mut config = Config::load(&args.config)?;
         if args.init.is_some() {

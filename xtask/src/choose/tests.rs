@@ -30,7 +30,7 @@ fn chosen(ram: Option<usize>, flash: Option<usize>, latency: Option<&str>) -> Re
     let rows = read_csv(&command.frontier).unwrap();
     let rows: Vec<_> = rows.iter().filter(|row| row.key.bits != Precision::Float).collect();
     let budgets = command.budgets(&board);
-    let found = choose(&rows, &budgets, &board).map(|row| row.name.clone());
+    let found = choose(&rows, &rows, &budgets, &board).map(|row| row.name.clone());
     found.ok_or_else(|| refusal(&reasons(&rows, &budgets, &board), "mps2-an386"))
 }
 
@@ -77,7 +77,7 @@ fn budgets_that_only_together_are_too_small_say_what_would_do() {
         Budget { kind: Kind::Ram, most: 30_000.0, asked: true },
         Budget { kind: Kind::Flash, most: 100_000.0, asked: true },
     ];
-    assert!(choose(&rows, &budgets, &board).is_none());
+    assert!(choose(&rows, &rows, &budgets, &board).is_none());
     let said = refusal(&reasons(&rows, &budgets, &board), "mps2-an386");
     assert_eq!(
         said,
@@ -102,12 +102,12 @@ fn the_boards_memory_is_a_budget_too() {
 fn an_artefact_lies_beside_the_table_or_in_its_folder() {
     let folder = tempfile::tempdir().unwrap();
     let command = command(folder.path(), None, None, None);
-    assert_eq!(command.artefact("small"), None);
+    assert_eq!(command.beside("small.fourbit"), None);
     fs::write(folder.path().join("small.fourbit"), "").unwrap();
-    assert_eq!(command.artefact("small"), Some(folder.path().join("small.fourbit")));
+    assert_eq!(command.beside("small.fourbit"), Some(folder.path().join("small.fourbit")));
     fs::create_dir(folder.path().join("planted")).unwrap();
     fs::write(folder.path().join("planted/small.fourbit"), "").unwrap();
-    assert_eq!(command.artefact("small"), Some(folder.path().join("planted/small.fourbit")));
+    assert_eq!(command.beside("small.fourbit"), Some(folder.path().join("planted/small.fourbit")));
 }
 
 #[test]
@@ -117,10 +117,75 @@ fn a_table_of_other_kernels_is_refused() {
     let board = Board::load("nrf52840-dk").unwrap();
     let said = |text: &str| {
         fs::write(folder.path().join("planted.json"), text).unwrap();
-        command.same_kernels(&board).map_err(|error| error.to_string())
+        command.same_kernels(&board, &[]).map_err(|error| error.to_string())
     };
     assert_eq!(said(r#"{"board": "mps2-an386"}"#), Ok(()));
     assert!(said(r#"{"board": "sim"}"#).unwrap_err().contains("was measured on sim, whose kernels are not"));
+    assert!(said("{").unwrap_err().contains("planted.json is damaged"));
+}
+
+#[test]
+fn a_points_record_says_the_kernels_of_a_table_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let command = command(folder.path(), None, None, None);
+    let board = Board::load("mps3-an547").unwrap();
+    let rows = read_csv(&command.frontier).unwrap();
+    assert!(command.same_kernels(&board, &rows).is_ok());
+    fs::create_dir(folder.path().join("planted")).unwrap();
+    fs::write(folder.path().join("planted/middle.json"), r#"{"board": "mps2-an386"}"#).unwrap();
+    let said = command.same_kernels(&board, &rows).unwrap_err().to_string();
+    assert!(said.contains("was measured on mps2-an386, whose kernels are not those of mps3-an547"), "{said}");
+}
+
+/// A table of other networks.
+pub(super) fn table(folder: &Path, lines: &[&str]) -> Vec<Row> {
+    let path = folder.join("other.csv");
+    fs::write(&path, [&[crate::pareto::record::HEADER], lines].concat().join("\n")).unwrap();
+    read_csv(&path).unwrap()
+}
+
+#[test]
+fn the_nearest_network_is_named_where_two_budgets_must_grow() {
+    let folder = tempfile::tempdir().unwrap();
+    // Each keeps one budget: 15 kB of RAM, 60 kB of flash, 200 ms.
+    let rows = table(
+        folder.path(),
+        &[
+            "a,resnet8,0.5,w4a4,1,0.82,0.82,400,3200,12500000,90000,10000,1,a",
+            "b,resnet8,0.5,w4a8,1,0.80,0.82,400,3200,15000000,50000,30000,1,b",
+            "c,resnet8,0.5,w8a8,1,0.80,0.82,400,3200,2500000,100000,40000,1,c",
+        ],
+    );
+    let rows: Vec<_> = rows.iter().collect();
+    let board = Board::load("mps2-an386").unwrap();
+    let budget = |kind, most| Budget { kind, most, asked: true };
+    let budgets = [(Kind::Ram, 15e3), (Kind::Flash, 60e3), (Kind::Latency, 0.2)].map(|(k, m)| budget(k, m));
+    assert_eq!(
+        refusal(&reasons(&rows, &budgets, &board), "b"),
+        "nothing fits b: a comes nearest, and would take\n\
+         --max-flash 90,000 bytes instead of 60,000 bytes, 30,000 bytes more\n\
+         --max-latency 500.0 ms instead of 200.0 ms, 300.0 ms more"
+    );
+}
+
+#[test]
+fn the_mean_over_seeds_decides() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = table(
+        folder.path(),
+        &[
+            "a-s1,resnet8,0.5,w4a4,1,0.82,0.82,400,3200,4000000,60000,20000,1,a",
+            "a-s2,resnet8,0.5,w4a4,2,0.76,0.82,400,3200,4000000,60000,20000,1,a",
+            "b-s1,resnet8,0.5,w4a8,1,0.80,0.82,400,3200,4000000,60000,20000,1,b",
+            "b-s2,resnet8,0.5,w4a8,2,0.81,0.82,400,3200,4000000,60000,20000,1,b",
+        ],
+    );
+    let rows: Vec<_> = rows.iter().collect();
+    let board = Board::load("mps2-an386").unwrap();
+    let found = choose(&rows, &rows, &[], &board).unwrap();
+    assert_eq!(found.name, "b-s2");
+    let (mean, seeds) = over_seeds(&rows, found);
+    assert!((mean - 0.805).abs() < 1e-12 && seeds == 2);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The table as curves: seeds averaged, and for each cost what no other network beats.
 
 use fourbit_models::config::Precision;
-use fourbit_models::pareto::{Below, below, frontier};
+use fourbit_models::pareto::{below, frontier};
 use fourbit_models::scheme::Setting;
 use serde::Serialize;
 
@@ -134,10 +134,31 @@ pub(crate) fn pairs(means: &[&Mean]) -> Vec<(f64, f64)> {
     means.iter().map(|mean| (mean.cost, mean.accuracy[0])).collect()
 }
 
-/// Where the 4-bit curve lies under another group's; `None` where they have no common costs.
-pub(crate) fn four_below(means: &[Mean], other: Group) -> Option<Below> {
-    let curve = |group| pairs(&best(means.iter().filter(|mean| Group::of(mean.bits) == group)));
-    below(&curve(Group::Four), &curve(other))
+/// Costs at which the 4-bit curve lies under another group's, and the networks that make it so.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Lower<'a> {
+    pub(crate) costs: (f64, f64),
+    /// In accuracy.
+    pub(crate) gap: f64,
+    /// The best of 4 bits there.
+    pub(crate) four: &'a Mean,
+    /// The best of the other group there.
+    pub(crate) other: &'a Mean,
+}
+
+/// The costs that the 4-bit curve and another group's cover, and where the 4-bit one is lower; `None` where they
+/// have no common costs.
+pub(crate) fn four_below(means: &[Mean], other: Group) -> Option<((f64, f64), Vec<Lower<'_>>)> {
+    let curve = |group| best(means.iter().filter(move |mean| Group::of(mean.bits) == group));
+    let (fours, others) = (curve(Group::Four), curve(other));
+    let found = below(&pairs(&fours), &pairs(&others))?;
+    let lower = found.parts.iter().map(|part| Lower {
+        costs: part.costs,
+        gap: part.gap,
+        four: fours[part.points.0],
+        other: others[part.points.1],
+    });
+    Some((found.covered, lower.collect()))
 }
 
 #[cfg(test)]
@@ -177,8 +198,11 @@ mod tests {
         let means = means(&rows(&records), Cost::Arena);
         let names: Vec<_> = best(&means).iter().map(|mean| mean.bits.name()).collect();
         assert_eq!(names, ["w4a8", "w8a8"]);
-        let found = four_below(&means, Group::Eight).unwrap();
-        assert_eq!((found.covered, found.costs), ((13e3, 26e3), Some((26e3, 26e3))));
+        let (covered, lower) = four_below(&means, Group::Eight).unwrap();
+        assert_eq!(covered, (13e3, 26e3));
+        let shown: Vec<_> =
+            lower.iter().map(|part| (part.costs, &part.four.network[..], &part.other.network[..])).collect();
+        assert_eq!(shown, [((26e3, 26e3), "resnet8-w1", "resnet8-w1")]);
         assert_eq!(four_below(&means, Group::Float), None);
     }
 }

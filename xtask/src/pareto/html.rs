@@ -4,7 +4,7 @@
 
 use std::fmt::{self, Write};
 
-use super::curves::{Cost, Group, four_below, means};
+use super::curves::{Cost, Group, Lower, Mean, four_below, means};
 use super::outputs::Report;
 use super::record::{Record, Row};
 use crate::picture::Picture;
@@ -44,7 +44,7 @@ fn write(page: &mut String, report: &Report, diagrams: &[(&str, Picture)]) -> fm
         page,
         "<p>{} points on {}, evaluated through the runtime on all test images; instructions and code of {}. \
          A float point is a twin that trained as long as the quantized ones; it is priced as bfloat16, with the \
-         code of the quantized networks. Data SHA-256 {}.</p>",
+         least code that a quantized point of its network needs. Data SHA-256 {}.</p>",
         report.points.len(),
         escaped(&report.dataset),
         escaped(&report.board),
@@ -54,9 +54,7 @@ fn write(page: &mut String, report: &Report, diagrams: &[(&str, Picture)]) -> fm
     writeln!(page, "<h2>Does the 4-bit curve win?</h2>\n<ul>")?;
     for cost in Cost::ALL {
         for other in [Group::Eight, Group::Float] {
-            if let Some(sentence) = verdict(report, cost, other) {
-                writeln!(page, "<li>{sentence}</li>")?;
-            }
+            verdict(page, report, cost, other)?;
         }
     }
     writeln!(page, "</ul>\n<h2>Diagrams</h2>")?;
@@ -85,25 +83,49 @@ fn gaps(page: &mut String, report: &Report) -> fmt::Result {
     Ok(())
 }
 
-/// Where the 4-bit curve lies against another one.
-fn verdict(report: &Report, cost: Cost, other: Group) -> Option<String> {
-    let found = four_below(&means(&report.points, cost), other)?;
-    let (words, other, count) =
-        (cost.words(&report.board), other.name(), |cost: f64| thousands(cost.round() as u64));
-    let (words, low, high) = (escaped(&words), count(found.covered.0), count(found.covered.1));
-    Some(match found.costs {
-        None => format!(
-            "{words}: the best 4-bit curve is nowhere below the {other} curve from {low} to {high}, the range that \
-             both cover."
-        ),
-        Some((from, to)) => format!(
-            "<span class=\"bad\">{words}: in places between {} and {} the best 4-bit curve is below the {other} curve, by up \
-             to {:.2} points</span> (both cover {low} to {high}).",
-            count(from),
-            count(to),
-            100.0 * found.gap
-        ),
-    })
+/// Where the 4-bit curve lies against another one, and which networks make it so.
+fn verdict(page: &mut String, report: &Report, cost: Cost, other: Group) -> fmt::Result {
+    let means = means(&report.points, cost);
+    let Some((covered, lower)) = four_below(&means, other) else { return Ok(()) };
+    let (words, name, count) =
+        (escaped(&cost.words(&report.board)), other.name(), |cost: f64| thousands(cost.round() as u64));
+    let (low, high) = (count(covered.0), count(covered.1));
+    if lower.is_empty() {
+        return writeln!(
+            page,
+            "<li>{words}: the best 4-bit curve is nowhere below the {name} curve from {low} to {high}, the range \
+             that both cover.</li>"
+        );
+    }
+    writeln!(
+        page,
+        "<li>{words}: from {low} to {high}, the range that both cover, the best 4-bit curve is below the {name} \
+         curve at these costs and nowhere else.\n<table><thead><tr><th>from</th><th>to</th><th>points</th>\
+         <th>4 bits</th><th>{name}</th><th>why</th></tr></thead><tbody>"
+    )?;
+    for Lower { costs, gap, four, other } in &lower {
+        let why = if four.network == other.network {
+            "the same network: its bits cost this much accuracy"
+        } else {
+            "the wider network in 4 bits costs more yet"
+        };
+        writeln!(
+            page,
+            "<tr class=\"bad\"><td>{}</td><td>{}</td><td>{:.2}</td><td>{}</td><td>{}</td><td>{why}</td></tr>",
+            count(costs.0),
+            count(costs.1),
+            100.0 * gap,
+            network(four),
+            network(other)
+        )?;
+    }
+    writeln!(page, "</tbody></table></li>")
+}
+
+/// A network, its bits and its mean accuracy.
+fn network(mean: &Mean) -> String {
+    let (network, accuracy) = (escaped(&mean.network), percent(mean.accuracy[0]));
+    format!("{network} {}, {accuracy}", mean.bits.name())
 }
 
 fn table(page: &mut String, report: &Report) -> fmt::Result {

@@ -10,7 +10,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use fourbit_models::agreement::Agreement;
 use fourbit_models::config::{Config, Precision};
-use fourbit_models::dataset::Dataset;
+use fourbit_models::dataset::{Dataset, SIDE};
 use fourbit_models::float_forward::confusion;
 use fourbit_models::graph::Graph;
 use fourbit_models::linear;
@@ -312,7 +312,9 @@ impl Run {
 }
 
 fn work(family: &Family, config: &Config) -> Work {
-    Work { macs: family.macs, epochs: config.epochs, quantized: config.setting != Precision::Float }
+    let part = |epoch| (config.side(epoch) as f64 / SIDE as f64).powi(2);
+    let epochs = (1..=config.epochs).map(part).sum();
+    Work { macs: family.macs, epochs, quantized: config.setting != Precision::Float }
 }
 
 /// All runs behind a point.

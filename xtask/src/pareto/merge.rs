@@ -134,7 +134,7 @@ fn record(point: &Point, folder: &Path) -> anyhow::Result<Option<Record>> {
     Ok(Some(record))
 }
 
-/// Refuses a point of another recipe, data set or board.
+/// Refuses a point of another network, recipe, data set or board.
 fn check(
     sweep: &Sweep,
     point: &Point,
@@ -142,6 +142,9 @@ fn check(
     from: &str,
 ) -> anyhow::Result<()> {
     let name = &point.name;
+    if record.name != *name || record.key != point.key {
+        return Err(bad_input(format!("{name} in {from} is the record of {}: remove it", record.name)));
+    }
     if record.data_sha256 != first.data_sha256 {
         return Err(bad_input(format!(
             "{name} in {from} was made on other data than {}: SHA-256 {} instead of {}",
@@ -244,12 +247,16 @@ lr = 0.2
 
     #[test]
     fn points_of_another_recipe_data_or_board_are_refused() {
-        let changes: [fn(&mut Record); 3] = [
+        let changes: [fn(&mut Record); 5] = [
+            |record| record.name = "resnet8-w0.5-float-s1".into(),
+            |record| record.key.seed = 2,
             |record| record.recipe = "0123456789ab".into(),
             |record| record.data_sha256 = "other".into(),
             |record| record.board = "sim".into(),
         ];
         let sentences = [
+            "is the record of resnet8-w0.5-float-s1: remove it",
+            "is the record of",
             "was made by another recipe than s has",
             "was made on other data than resnet8-w0.5-float-s1: SHA-256 other instead of data",
             "was measured on sim and s names mps2-an386",

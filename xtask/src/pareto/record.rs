@@ -97,9 +97,15 @@ impl Record {
 }
 
 /// Rows of the table. A float network needs code in flash too, and there is no runtime for it here: its points
-/// are given the most that one of the quantized points needs.
+/// are given the least that a quantized point of the same network needs, or else the least of any.
 pub(crate) fn rows(records: &[Record]) -> Vec<Row> {
-    let code = records.iter().filter_map(|record| record.code_bytes).max().unwrap_or(0);
+    let code = |record: &Record| {
+        let least = |of: &dyn Fn(&&Record) -> bool| {
+            records.iter().filter(of).filter_map(|record| record.code_bytes).min()
+        };
+        let twins = |other: &&Record| other.key.network() == record.key.network();
+        record.code_bytes.or_else(|| least(&twins)).or_else(|| least(&|_| true)).unwrap_or(0)
+    };
     let row = |record: &Record| Row {
         name: record.name.clone(),
         key: record.key.clone(),
@@ -108,7 +114,7 @@ pub(crate) fn rows(records: &[Record]) -> Vec<Row> {
         macs: record.macs,
         weighted_macs: record.weighted_macs,
         instructions: record.instructions,
-        flash_bytes: record.model_bytes + record.code_bytes.unwrap_or(code),
+        flash_bytes: record.model_bytes + code(record),
         arena_bytes: record.arena_bytes,
         train_seconds: record.train_seconds,
         recipe: record.recipe.clone(),
@@ -247,6 +253,23 @@ resnet8-w0.5-w4a8-s1,resnet8,0.5,w4a8,1,0.800000,0.820000,5000000,40000000,50000
         let path = folder.path().join("t.csv");
         fs::write(&path, text).unwrap();
         assert_eq!(read_csv(&path).unwrap(), rows);
+    }
+
+    #[test]
+    fn a_float_point_has_the_least_code_of_its_twins() {
+        let quantized = |width, setting, code| Record {
+            code_bytes: Some(code),
+            ..record(width, Precision::Quantized(setting), 1, 0.8)
+        };
+        let records = [
+            record(0.5, Precision::Float, 1, 0.81),
+            record(1.0, Precision::Float, 1, 0.81),
+            quantized(0.5, Setting::W8a8, 3_000),
+            quantized(0.5, Setting::W4a4, 4_000),
+            quantized(0.25, Setting::W4a4, 2_000),
+        ];
+        let bytes: Vec<_> = rows(&records).iter().map(|row| row.flash_bytes).collect();
+        assert_eq!(bytes, [28_000, 52_000, 28_000, 29_000, 14_500]);
     }
 
     #[test]

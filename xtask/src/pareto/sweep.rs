@@ -41,7 +41,7 @@ use crate::failure::{OrBadInput, bad_input, chain};
 use crate::paths;
 
 /// Keys that a recipe may have; the others of a configuration are the point's own.
-const RECIPE_KEYS: [&str; 13] = [
+const RECIPE_KEYS: [&str; 15] = [
     "epochs",
     "lr",
     "batch",
@@ -52,6 +52,8 @@ const RECIPE_KEYS: [&str; 13] = [
     "norms",
     "curriculum",
     "distill",
+    "teacher",
+    "label_smoothing",
     "ema",
     "crop",
     "flip",
@@ -245,12 +247,17 @@ impl File {
                 return Err(bad_input(format!("{} has no recipe: add [recipe.quantized]", key.bits.name())));
             }
         };
-        // What is common to all points of these bits.
+        // What is common to all points of these bits; of a teacher what it holds.
         let common = |config: &Config| {
-            let config = Config { arch: String::new(), width: 0.0, seed: 0, ..config.clone() };
-            toml::to_string(&config).unwrap_or_default()
+            let own = Config { arch: String::new(), width: 0.0, seed: 0, teacher: None, ..config.clone() };
+            let text = toml::to_string(&own).unwrap_or_default();
+            let Some(teacher) = &config.teacher else { return Ok(text) };
+            let bytes = fs::read(paths::root().join(teacher))
+                .or_bad_input(|| format!("recipe.{named}: cannot read the teacher {}", teacher.display()))?;
+            Ok(format!("{text}teacher = {:x?}", Sha256::digest(bytes)))
         };
-        let recipes = [Some(base), config.as_ref()].into_iter().flatten().map(common).collect();
+        let recipes = [Some(base), config.as_ref()].into_iter().flatten().map(common);
+        let recipes = recipes.collect::<anyhow::Result<_>>()?;
         let name = format!("{}-{}-s{}", key.network(), key.bits.name(), key.seed);
         Ok(Point { name, key, config, recipes })
     }
@@ -287,6 +294,10 @@ fn check_recipes(recipes: &BTreeMap<String, Table>) -> anyhow::Result<()> {
     }
     if !recipes.contains_key("float") {
         return Err(bad_input("there is no [recipe.float], which every point starts from"));
+    }
+    let float = |key| recipes["float"].contains_key(key);
+    if float("distill") && !float("teacher") {
+        return Err(bad_input("recipe.float distils from no network: name a `teacher`, a float graph"));
     }
     let epochs = |name: &str| recipes.get(name)?.get("epochs")?.as_integer();
     let most = RECIPES[2..].iter().filter_map(|name| epochs(name)).max().unwrap_or(0);

@@ -77,6 +77,22 @@ fn a_recipe_is_that_of_its_bits_and_data() {
 }
 
 #[test]
+fn a_teacher_counts_by_what_it_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        let text = GOOD.replace("distill = 0.5", &format!("distill = 0.5\nteacher = '{}'", path.display()));
+        sweep(&text).points().find(|point| point.name.contains("w4a4")).unwrap().recipe("data")
+    };
+    let found = recipe("one", "weights");
+    assert_eq!(found, recipe("two", "weights"));
+    assert_ne!(found, recipe("one", "others"));
+    let none = sweep(GOOD).points().find(|point| point.name.contains("w4a4")).unwrap().recipe("data");
+    assert_ne!(found, none);
+}
+
+#[test]
 fn mistakes_are_one_sentence() {
     for (from, to, expected) in [
         ("board = ", "bord = ", "line 4: unknown field `bord`, expected one of"),
@@ -92,6 +108,12 @@ fn mistakes_are_one_sentence() {
         ("recipe.w4a4", "recipe.w4a5", "unknown recipe `w4a5`: the recipes are float, tuned, quantized"),
         ("recipe.float", "recipe.all4", "there is no [recipe.float]"),
         ("recipe.quantized", "recipe.w4a8", "w8a8 has no recipe: add [recipe.quantized]"),
+        ("epochs = 6", "epochs = 6\ndistill = 0.5", "recipe.float distils from no network: name a `teacher`"),
+        (
+            "distill = 0.5",
+            "distill = 0.5\nteacher = 'no.graph'",
+            "recipe.w4a4: cannot read the teacher no.graph",
+        ),
         ("epochs = 3", "epochs = 1", "train for 3 further epochs and the float points for 1: give"),
     ] {
         let sentence = refused(from, to);
