@@ -12,6 +12,7 @@ mod card;
 mod choose;
 mod ci;
 mod compile;
+mod curves;
 mod cycles;
 mod describe;
 mod elf;
@@ -71,6 +72,7 @@ struct Cli {
 enum Command {
     Quantize(quantize::Quantize),
     Train(train::Train),
+    Curves(curves::Curves),
     Import(import::Import),
     Compile(compile::Compile),
     Pareto(pareto::Pareto),
@@ -99,6 +101,7 @@ fn main() -> ExitCode {
         Command::Fit(command) => done(command.run(cli.json)),
         Command::Flash(command) => done(command.run(cli.json)),
         Command::Train(command) => done(command.run(cli.json)),
+        Command::Curves(command) => done(command.run()),
         Command::Import(command) => done(command.run(cli.json)),
         Command::Eval(command) => done(command.run(cli.json)),
         Command::Run(command) => done(command.run(cli.json)),

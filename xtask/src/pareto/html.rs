@@ -100,7 +100,7 @@ fn verdict(page: &mut String, report: &Report, cost: Cost, other: Group) -> fmt:
     writeln!(
         page,
         "<li>{words}: from {low} to {high}, the range that both cover, the best 4-bit curve is below the {name} \
-         curve at these costs and nowhere else.\n<table><thead><tr><th>from</th><th>to</th><th>points</th>\
+         curve at these costs and nowhere else.\n<table><thead><tr><th>from</th><th>to</th><th>lower by, points</th>\
          <th>4 bits</th><th>{name}</th><th>why</th></tr></thead><tbody>"
     )?;
     for Lower { costs, gap, four, other } in &lower {

@@ -1,4 +1,4 @@
-//! Learning curves: loss and accuracy of a training run over its epochs.
+//! Learning curves: loss and accuracy over the epochs of a training run, or of several.
 
 use fourbit_models::metrics::Epoch;
 use plotters::prelude::*;
@@ -14,6 +14,8 @@ const LOSS: (i32, i32) = (120, 430);
 const ACCURACY: (i32, i32) = (500, 810);
 const NAME_HEIGHT: i32 = 22;
 const BLUE: RGBColor = RGBColor(8, 64, 129);
+/// Of several runs, one after another.
+const COLORS: [RGBColor; 5] = [BLUE, RGBColor(201, 76, 36), GOOD, RGBColor(111, 66, 193), INK];
 
 /// One line of a panel: its name, its colour, a value for some epochs.
 struct Line<'a> {
@@ -22,27 +24,64 @@ struct Line<'a> {
     points: Vec<(usize, f64)>,
 }
 
+/// A line of the values that some epochs have.
+fn line<'a>(
+    name: &'a str,
+    color: RGBColor,
+    epochs: &[Epoch],
+    value: impl Fn(&Epoch) -> Option<f64>,
+) -> Line<'a> {
+    let points = epochs.iter().filter_map(|epoch| Some((epoch.epoch, value(epoch)?))).collect();
+    Line { name, color, points }
+}
+
+fn loss(epoch: &Epoch) -> Option<f64> {
+    Some(f64::from(epoch.loss))
+}
+
 /// Draws the epochs of a run; `result` is a line about its end.
 pub(crate) fn curves(title: &str, result: &str, epochs: &[Epoch]) -> anyhow::Result<Vec<u8>> {
-    let line = |name, color, value: fn(&Epoch) -> Option<f64>| Line {
-        name,
-        color,
-        points: epochs.iter().filter_map(|epoch| Some((epoch.epoch, value(epoch)?))).collect(),
-    };
-    let loss = [line("training", BLUE, |epoch| Some(f64::from(epoch.loss)))];
-    let accuracy = [
-        line("training, augmented", BLUE, |epoch| Some(epoch.train_accuracy)),
-        line("held out, averaged weights", GOOD, |epoch| epoch.held_out_accuracy),
+    let losses = [line("training", BLUE, epochs, loss)];
+    let accuracies = [
+        line("training, augmented", BLUE, epochs, |epoch| Some(epoch.train_accuracy)),
+        line("held out, averaged weights", GOOD, epochs, |epoch| epoch.held_out_accuracy),
     ];
-    let last = epochs.iter().map(|epoch| epoch.epoch).max().unwrap_or(1);
+    panels(title, result, &losses, ("accuracy", &accuracies))
+}
+
+/// Draws the epochs of several runs with their names; the accuracy is that of held-out images where every run has
+/// one.
+pub(crate) fn compared(title: &str, subtitle: &str, runs: &[(String, &[Epoch])]) -> anyhow::Result<Vec<u8>> {
+    let held_out =
+        runs.iter().all(|(_, epochs)| epochs.iter().any(|epoch| epoch.held_out_accuracy.is_some()));
+    let accuracy =
+        |epoch: &Epoch| if held_out { epoch.held_out_accuracy } else { Some(epoch.train_accuracy) };
+    let colored = || runs.iter().zip(COLORS.into_iter().cycle());
+    let losses: Vec<_> = colored().map(|((name, epochs), color)| line(name, color, epochs, loss)).collect();
+    let accuracies: Vec<_> =
+        colored().map(|((name, epochs), color)| line(name, color, epochs, accuracy)).collect();
+    let what = if held_out { "accuracy, held-out images" } else { "accuracy, augmented training images" };
+    panels(title, subtitle, &losses, (what, &accuracies))
+}
+
+/// The panel of losses above that of accuracies.
+fn panels(
+    title: &str,
+    subtitle: &str,
+    losses: &[Line<'_>],
+    (what, accuracies): (&str, &[Line<'_>]),
+) -> anyhow::Result<Vec<u8>> {
+    let points = |lines: &[Line<'_>]| lines.iter().flat_map(|line| line.points.clone()).collect::<Vec<_>>();
+    let last = points(losses).iter().map(|point| point.0).max().unwrap_or(1);
     png(SIZE, |area| {
         text(area, title, (LEFT, 36), Type::new(30).bold())?;
-        text(area, result, (LEFT, 72), Type::new(20).color(FAINT))?;
-        let top = loss[0].points.iter().fold(0.0f64, |max, point| max.max(point.1));
-        panel(area, "loss", LOSS, (0.0, top), last, |value| format!("{value:.2}"), &loss)?;
-        let values = || accuracy.iter().flat_map(|line| &line.points).map(|point| point.1);
-        let (low, high) = (values().fold(1.0, f64::min), values().fold(0.0, f64::max));
-        panel(area, "accuracy", ACCURACY, (low, high), last, percent, &accuracy)?;
+        text(area, subtitle, (LEFT, 72), Type::new(20).color(FAINT))?;
+        let top = points(losses).iter().fold(0.0f64, |max, point| max.max(point.1));
+        panel(area, "loss", LOSS, (0.0, top), last, |value| format!("{value:.2}"), losses)?;
+        let values: Vec<_> = points(accuracies).iter().map(|point| point.1).collect();
+        let low = values.iter().copied().fold(1.0, f64::min);
+        let high = values.iter().copied().fold(0.0, f64::max);
+        panel(area, what, ACCURACY, (low, high), last, percent, accuracies)?;
         text(area, "epoch", ((LEFT + RIGHT) / 2, ACCURACY.1 + 56), Type::new(18).center().color(FAINT))
     })
 }
@@ -139,6 +178,8 @@ mod tests {
         for count in [0, 1, 2, 60] {
             let epochs: Vec<_> = (1..=count).map(epoch).collect();
             assert!(curves("a run", "84 %", &epochs).unwrap().starts_with(b"\x89PNG"));
+            let runs = [("one".to_owned(), &epochs[..]), ("other".to_owned(), &epochs[..count / 2])];
+            assert!(compared("runs", "", &runs).unwrap().starts_with(b"\x89PNG"));
         }
     }
 }

@@ -18,7 +18,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{FontStyle, register_font};
 
 pub(crate) use arena::arena;
-pub(crate) use curves::curves;
+pub(crate) use curves::{compared, curves};
 pub(crate) use evaluation::{Evaluation, Sample, evaluation};
 pub(crate) use gap::{Column, gap};
 pub(crate) use layers::{Bars, layers};
