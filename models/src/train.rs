@@ -173,7 +173,10 @@ pub fn train(
     }
     let mut checkpoint = match Checkpoint::load(run)? {
         Some(checkpoint) => {
-            checkpoint.check(run, &recipe, &dataset.checksum)?;
+            // Checkpoints of earlier versions name graphs by their paths.
+            let by_path = toml::to_string(config).map_err(|e| ConfigError::Parse(e.to_string()))?;
+            let expected = if checkpoint.config == by_path { &by_path } else { &recipe };
+            checkpoint.check(run, expected, &dataset.checksum)?;
             eprintln!(
                 "{}: resuming after epoch {}/{}",
                 run.display(),

@@ -16,9 +16,10 @@ use clap::Args;
 use fourbit_models::config::Precision;
 use serde::Serialize;
 
-use crate::board::Board;
+use crate::board::{self, Board};
 use crate::failure::{OrBadInput, bad_input};
-use crate::pareto::record::{Row, read_csv};
+use crate::model::Model;
+use crate::pareto::record::{Record, Row, read_csv};
 use crate::paths;
 use crate::ram::Bytes;
 use crate::table::{Table, percent, thousands};
@@ -164,8 +165,9 @@ impl Choose {
             if rows.iter().all(|row| budget.kind.of(row, &board).is_none()) {
                 let (frontier, option) = (paths::shown(&self.frontier), budget.kind.option());
                 return Err(bad_input(format!(
-                    "{frontier} says of no network what {option} limits: make the table with board = \"{}\"",
-                    self.board
+                    "{frontier} says of no network what {option} limits: make the table with an emulated board of \
+                     the same kernels, {}",
+                    emulated(&board)
                 )));
             }
         }
@@ -176,7 +178,7 @@ impl Choose {
             board: self.board.clone(),
             fits: chosen.is_some(),
             chosen: chosen.cloned(),
-            artefact: chosen.and_then(|row| self.beside(&format!("{}.fourbit", row.name))),
+            artefact: chosen.and_then(|row| self.artefact(row)),
             latency_estimate: chosen.and_then(|row| row.instructions).map(|count| latency(count, &board)),
             again: chosen.is_some_and(|row| planned.contains(row)),
             reasons: if chosen.is_some() { Vec::new() } else { reasons(&options, &budgets, &board) },
@@ -217,25 +219,35 @@ impl Choose {
         )))
     }
 
-    /// Networks planned again: those that are better than what fits, the best first, until one fits.
+    /// Networks planned again: those that are better than what fits, the best first, until one fits. Those that
+    /// flash has no room for come last, where nothing fits: what they would need is worth knowing.
     fn planned(&self, rows: &[&Row], budgets: &[Budget], board: &Board) -> anyhow::Result<Vec<Row>> {
-        let enough = choose(rows, rows, budgets, board).map_or(0.0, |row| over_seeds(rows, row).0);
-        let mut better: Vec<&Row> = Vec::new();
+        let fitting = choose(rows, rows, budgets, board);
+        let enough = fitting.map_or(0.0, |row| over_seeds(rows, row).0);
+        let flash = budgets.iter().find(|budget| budget.kind == Kind::Flash);
+        let room = |row: &Row| flash.is_none_or(|flash| fits(row, flash, board));
+        let mut better: Vec<(&Row, PathBuf)> = Vec::new();
         for row in rows.iter().copied().filter(|row| over_seeds(rows, row).0 > enough) {
-            match better.iter_mut().find(|other| twins(other, row)) {
-                Some(other) if other.accuracy < row.accuracy => *other = row,
+            let Some(artefact) = self.artefact(row) else { continue };
+            match better.iter_mut().find(|(other, _)| twins(other, row)) {
+                Some(other) if (room(other.0), other.0.accuracy) < (room(row), row.accuracy) => {
+                    *other = (row, artefact);
+                }
                 Some(_) => {}
-                None => better.push(row),
+                None => better.push((row, artefact)),
             }
         }
-        better.sort_by(|a, b| over_seeds(rows, b).0.total_cmp(&over_seeds(rows, a).0));
-        let flash = budgets.iter().find(|budget| budget.kind == Kind::Flash);
-        better.retain(|row| flash.is_none_or(|flash| fits(row, flash, board)));
+        better.sort_by(|(a, _), (b, _)| {
+            room(b).cmp(&room(a)).then(over_seeds(rows, b).0.total_cmp(&over_seeds(rows, a).0))
+        });
         let mut planned = Vec::new();
-        for row in better {
-            let Some(artefact) = self.beside(&format!("{}.fourbit", row.name)) else { continue };
+        for (row, artefact) in better {
+            if fitting.is_some() && !room(row) {
+                break;
+            }
             eprintln!("planning {} again", row.name);
-            let own = plans::rows(row, &artefact, board.family())?;
+            let mut own = plans::rows(row, &artefact, board.family())?;
+            own.iter_mut().for_each(|plan| plan.flash_bytes += self.more_code(rows, row));
             let found = own.iter().any(|row| budgets.iter().all(|budget| fits(row, budget, board)));
             planned.extend(own);
             if found {
@@ -243,6 +255,36 @@ impl Choose {
             }
         }
         Ok(planned)
+    }
+
+    /// Bytes of code that another plan of a network may need beside its own: as much as the network of the table
+    /// that needs the most.
+    fn more_code(&self, rows: &[&Row], row: &Row) -> usize {
+        let code = |row: &Row| self.record(&row.name).and_then(|record| record.code_bytes);
+        let most = rows.iter().filter_map(|row| code(row)).max();
+        most.zip(code(row)).map_or(0, |(most, own)| most - own)
+    }
+
+    /// The record of a point, where it lies beside the table.
+    fn record(&self, name: &str) -> Option<Record> {
+        Record::load(&self.beside(&format!("{name}.json"))?).ok().flatten()
+    }
+
+    /// The artefact of a row, where it lies beside the table and is the one that was measured.
+    fn artefact(&self, row: &Row) -> Option<PathBuf> {
+        let path = self.beside(&format!("{}.fourbit", row.name))?;
+        let measured = self.record(&row.name).and_then(|record| record.artefact_sha256);
+        match Model::read(&path) {
+            Ok(model) if measured.is_none_or(|measured| measured == model.sha256) => Some(path),
+            Ok(_) => {
+                eprintln!("{} is not the artefact that was measured: left out", paths::shown(&path));
+                None
+            }
+            Err(error) => {
+                eprintln!("{error}: left out");
+                None
+            }
+        }
     }
 
     /// The limits, of which the board's memory is always one.
@@ -276,7 +318,7 @@ impl Choose {
         }
         for (kind, what) in [
             (Kind::Ram, "arena"),
-            (Kind::Flash, "flash, artefact and code"),
+            (Kind::Flash, if report.again { "flash, at most" } else { "flash, artefact and code" }),
             (Kind::Latency, "latency, an estimate"),
         ] {
             let budget = budgets.iter().find(|budget| budget.kind == kind);
@@ -298,6 +340,13 @@ impl Choose {
             None => eprintln!("{}.fourbit is not beside the table", row.name),
         }
     }
+}
+
+/// Emulated boards with the kernels of a board, by name.
+fn emulated(board: &Board) -> String {
+    let boards = board::all().into_iter().filter_map(|name| Board::load(&name).ok());
+    let same = boards.filter(|other| other.is_emulated() && other.family() == board.family());
+    same.map(|board| board.name).collect::<Vec<_>>().join(" or ")
 }
 
 fn fits(row: &Row, budget: &Budget, board: &Board) -> bool {

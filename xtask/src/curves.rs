@@ -33,7 +33,7 @@ pub(crate) struct Curves {
 
 impl Curves {
     /// Draws the picture.
-    pub(crate) fn run(&self) -> anyhow::Result<()> {
+    pub(crate) fn run(&self, json: bool) -> anyhow::Result<()> {
         if !self.names.is_empty() && self.names.len() != self.runs.len() {
             let (names, runs) = (self.names.len(), self.runs.len());
             return Err(bad_input(format!("{names} names for {runs} runs: give one for each, or none")));
@@ -54,7 +54,11 @@ impl Curves {
             format!("{}; behind the names the accuracy on all test images", metrics.dataset)
         });
         paths::write(&self.out, &picture::compared("Learning curves", &subtitle, &drawn)?)?;
-        println!("{}", paths::shown(&self.out));
+        if json {
+            println!("{}", serde_json::json!({ "picture": self.out }));
+        } else {
+            println!("{}", paths::shown(&self.out));
+        }
         Ok(())
     }
 }

@@ -101,7 +101,7 @@ fn main() -> ExitCode {
         Command::Fit(command) => done(command.run(cli.json)),
         Command::Flash(command) => done(command.run(cli.json)),
         Command::Train(command) => done(command.run(cli.json)),
-        Command::Curves(command) => done(command.run()),
+        Command::Curves(command) => done(command.run(cli.json)),
         Command::Import(command) => done(command.run(cli.json)),
         Command::Eval(command) => done(command.run(cli.json)),
         Command::Run(command) => done(command.run(cli.json)),

@@ -196,9 +196,10 @@ fn a_result_is_not_overwritten_by_a_command_that_fails() {
 
 #[test]
 fn every_command_explains_itself_with_an_example() {
-    for command in
-        ["quantize", "train", "compile", "pareto", "choose", "eval", "run", "bench", "inspect", "setup", "ci"]
-    {
+    for command in [
+        "quantize", "train", "curves", "import", "compile", "pareto", "choose", "bits", "eval", "run",
+        "bench", "fit", "flash", "inspect", "setup", "ci",
+    ] {
         let output = xtask(&[command, "--help"]);
         let said = String::from_utf8(output.stdout).expect("UTF-8");
         assert!(output.status.success(), "{command}");

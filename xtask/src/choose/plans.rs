@@ -1,7 +1,7 @@
 //! A network's plans for other arenas than the one that the table was measured with.
 //!
 //! Takes an artefact and its row, gives rows with other bytes of arena and other instructions. These are predicted, and
-//! corrected by what the row's own plan took beside its prediction. Accuracy, artefact and code stay.
+//! corrected by what the row's own plan took beside its prediction. Accuracy and flash are the row's.
 
 use std::path::Path;
 

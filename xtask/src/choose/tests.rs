@@ -195,3 +195,53 @@ fn times_of_three_units() {
     assert!((seconds("800us").unwrap() - 8e-4).abs() < 1e-12);
     assert_eq!(["50", "-1s", "0ms", "ms", "1h", "nans"].map(seconds), [None; 6]);
 }
+
+#[test]
+fn a_network_is_planned_again_for_less_arena() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines = [
+        "n-s1,resnet8,1,w4a8,1,0.84,0.86,900,7200,9900000,67000,25360,1,a",
+        "m-s1,resnet8,0.25,w4a8,1,0.70,0.86,90,720,2400000,29000,11000,1,a",
+    ];
+    let rows = table(folder.path(), &lines);
+    let rows: Vec<_> = rows.iter().collect();
+    let command = Choose {
+        frontier: folder.path().join("other.csv"),
+        max_ram: Some(Bytes(20_000)),
+        max_flash: Some(Bytes(70_000)),
+        ..command(folder.path(), None, None, None)
+    };
+    let board = Board::load("mps2-an386").unwrap();
+    let budgets = command.budgets(&board);
+    // No artefact, no other plan.
+    assert_eq!(command.planned(&rows, &budgets, &board).unwrap(), []);
+    let committed = paths::root().join("models/artefacts/resnet8-shapes-w4a8.fourbit");
+    fs::copy(committed, folder.path().join("n-s1.fourbit")).unwrap();
+    let planned = command.planned(&rows, &budgets, &board).unwrap();
+    let options: Vec<_> = rows.iter().copied().chain(&planned).collect();
+    let found = choose(&options, &rows, &budgets, &board).unwrap();
+    assert!(found.name == "n-s1" && planned.contains(found));
+    assert!(found.arena_bytes.unwrap() <= 20_000 && found.instructions.unwrap() > 9_900_000);
+
+    // Records beside the table: other plans may need as much code as the network that needs the most.
+    let leave = |name: &str, code: usize, artefact: Option<String>| {
+        let bits = Precision::Quantized(fourbit_models::scheme::Setting::W4a8);
+        let record = Record {
+            name: name.to_owned(),
+            code_bytes: Some(code),
+            artefact_sha256: artefact,
+            ..crate::pareto::record::tests::record(1.0, bits, 1, 0.84)
+        };
+        record.save(&folder.path().join(format!("{name}.json"))).unwrap();
+    };
+    leave("m-s1", 26_000, None);
+    leave("n-s1", 23_000, None);
+    assert!(command.planned(&rows, &budgets, &board).unwrap().iter().all(|row| row.flash_bytes == 70_000));
+    leave("n-s1", 22_999, None);
+    let planned = command.planned(&rows, &budgets, &board).unwrap();
+    let options: Vec<_> = rows.iter().copied().chain(&planned).collect();
+    assert_eq!(choose(&options, &rows, &budgets, &board).unwrap().name, "m-s1");
+    // Another artefact than the one that was measured.
+    leave("n-s1", 23_000, Some("another".to_owned()));
+    assert_eq!(command.planned(&rows, &budgets, &board).unwrap(), []);
+}

@@ -31,6 +31,7 @@ pub(crate) struct Mean {
     pub(crate) network: String,
     pub(crate) bits: Precision,
     pub(crate) seeds: usize,
+    pub(crate) macs: u64,
     pub(crate) cost: f64,
     /// Mean, lowest, highest.
     pub(crate) accuracy: [f64; 3],
@@ -118,7 +119,7 @@ pub(crate) fn means(rows: &[Row], cost: Cost) -> Vec<Mean> {
         let accuracies: Vec<_> = rows.iter().map(|row| row.accuracy).collect();
         let (network, bits) = (rows[0].key.network(), rows[0].key.bits);
         let (cost, accuracy) = (spread(&costs)[0], spread(&accuracies));
-        Some(Mean { network, bits, seeds: rows.len(), cost, accuracy })
+        Some(Mean { network, bits, seeds: rows.len(), macs: rows[0].macs, cost, accuracy })
     };
     networks(rows).into_iter().filter_map(mean).collect()
 }

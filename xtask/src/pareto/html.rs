@@ -2,6 +2,7 @@
 //!
 //! It needs no other file, no font and no network.
 
+use std::cmp::Ordering;
 use std::fmt::{self, Write};
 
 use super::curves::{Cost, Group, Lower, Mean, four_below, means};
@@ -104,10 +105,10 @@ fn verdict(page: &mut String, report: &Report, cost: Cost, other: Group) -> fmt:
          <th>4 bits</th><th>{name}</th><th>why</th></tr></thead><tbody>"
     )?;
     for Lower { costs, gap, four, other } in &lower {
-        let why = if four.network == other.network {
-            "the same network: its bits cost this much accuracy"
-        } else {
-            "the wider network in 4 bits costs more yet"
+        let why = match four.macs.cmp(&other.macs) {
+            Ordering::Equal => "the same network: its bits cost this much accuracy",
+            Ordering::Less => "the larger network in 4 bits costs more yet",
+            Ordering::Greater => "the larger network, and its bits cost more accuracy than its size brings",
         };
         writeln!(
             page,

@@ -142,8 +142,13 @@ fn check(
     from: &str,
 ) -> anyhow::Result<()> {
     let name = &point.name;
-    if record.name != *name || record.key != point.key {
+    if record.name != *name {
         return Err(bad_input(format!("{name} in {from} is the record of {}: remove it", record.name)));
+    }
+    if record.key != point.key {
+        return Err(bad_input(format!(
+            "{name} in {from} has another width, bits or seed than its name: remove it"
+        )));
     }
     if record.data_sha256 != first.data_sha256 {
         return Err(bad_input(format!(
@@ -256,7 +261,7 @@ lr = 0.2
         ];
         let sentences = [
             "is the record of resnet8-w0.5-float-s1: remove it",
-            "is the record of",
+            "has another width, bits or seed than its name: remove it",
             "was made by another recipe than s has",
             "was made on other data than resnet8-w0.5-float-s1: SHA-256 other instead of data",
             "was measured on sim and s names mps2-an386",

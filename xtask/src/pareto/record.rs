@@ -204,7 +204,7 @@ fn optional<T: std::str::FromStr>(cells: &BTreeMap<&str, &str>, name: &str) -> a
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use fourbit_models::scheme::Setting;
 
