@@ -84,12 +84,17 @@ impl<'a> Maker<'a> {
                     self.progress.known(&works(family, point), record.train_seconds);
                 }
             }
-            if !missing.is_empty() {
-                self.progress.expect(work(family, &family.base));
+            if missing.is_empty() {
+                continue;
             }
+            let base = self.trained(&base_name(family), &family.base, None);
+            self.expect(work(family, &family.base), base.as_ref());
             for point in missing {
                 self.progress.expect_point();
-                point.config.iter().for_each(|config| self.progress.expect(work(family, config)));
+                let Some(config) = &point.config else { continue };
+                let own = |base: &Run| self.trained(&own_name(point), config, Some(&base.graph));
+                let own = base.as_ref().and_then(own);
+                self.expect(work(family, config), own.as_ref());
             }
         }
         let all = self.sweep.points().count();
@@ -102,6 +107,14 @@ impl<'a> Maker<'a> {
         }
         let records = self.sweep.points().filter_map(|point| self.finished(point)).collect();
         Ok((records, self.failures))
+    }
+
+    /// Counts a run as to be made, or as known where it is finished.
+    fn expect(&mut self, work: Work, finished: Option<&Run>) {
+        match finished {
+            Some(run) => self.progress.known(&[work], run.metrics.seconds),
+            None => self.progress.expect(work),
+        }
     }
 
     /// The record of a point whose recipe, data, board and artefact are those of the sweep.
@@ -128,8 +141,7 @@ impl<'a> Maker<'a> {
         }
         // The float point is what the others are compared with.
         missing.sort_by_key(|point| point.key.bits != Precision::Float);
-        let name = format!("{}-float-s{}", family.network, family.seed);
-        let base = match self.train(&name, &family.base, None, work(family, &family.base)) {
+        let base = match self.train(&base_name(family), &family.base, None, work(family, &family.base)) {
             Ok(base) => base,
             Err(error) => {
                 let reason = format!("its float network was not made: {}", chain(&error));
@@ -154,10 +166,7 @@ impl<'a> Maker<'a> {
     fn point(&mut self, family: &Family, point: &Point, base: &Run) -> anyhow::Result<()> {
         let own = match &point.config {
             Some(config) => {
-                // Beside the float network that it starts from, a float point has a name of its own.
-                let tuned = if point.key.bits == Precision::Float { "-tuned" } else { "" };
-                let name = format!("{}{tuned}", point.name);
-                Some(self.train(&name, config, Some(&base.graph), work(family, config))?)
+                Some(self.train(&own_name(point), config, Some(&base.graph), work(family, config))?)
             }
             None => None,
         };
@@ -283,23 +292,38 @@ impl<'a> Maker<'a> {
         })
     }
 
+    /// A run that was finished before.
+    fn trained(&self, name: &str, config: &Config, init: Option<&Path>) -> Option<Run> {
+        let folder = twin::folder(name, config, &self.data.checksum, init, self.options).ok()?;
+        Run::finished(&folder, config)
+    }
+
     /// One training run, if it is not finished already.
     fn train(&mut self, name: &str, config: &Config, init: Option<&Path>, work: Work) -> anyhow::Result<Run> {
         twin::enough(config, self.data)?;
+        if let Some(run) = self.trained(name, config, init) {
+            return Ok(run);
+        }
         let folder = twin::folder(name, config, &self.data.checksum, init, self.options)?;
-        let run = match Run::finished(&folder, config) {
-            Some(run) => run,
-            None => {
-                step(&self.progress.line(&format!("train {name}")));
-                let recipe = folder.join("recipe.toml");
-                paths::write(&recipe, toml::to_string(config)?.as_bytes())?;
-                train::start(&recipe, &folder, init, self.options)?;
-                Run::finished(&folder, config).context("the run left no graph")?
-            }
-        };
+        step(&self.progress.line(&format!("train {name}")));
+        let recipe = folder.join("recipe.toml");
+        paths::write(&recipe, toml::to_string(config)?.as_bytes())?;
+        train::start(&recipe, &folder, init, self.options)?;
+        let run = Run::finished(&folder, config).context("the run left no graph")?;
         self.progress.ran(work, run.metrics.seconds);
         Ok(run)
     }
+}
+
+/// The name of the float network that a family's points start from.
+fn base_name(family: &Family) -> String {
+    format!("{}-float-s{}", family.network, family.seed)
+}
+
+/// The name of a point's own run. Beside the float network that it starts from, a float point has another.
+fn own_name(point: &Point) -> String {
+    let tuned = if point.key.bits == Precision::Float { "-tuned" } else { "" };
+    format!("{}{tuned}", point.name)
 }
 
 impl Run {

@@ -50,7 +50,7 @@ impl Progress {
         self.left += work.units();
     }
 
-    /// A run is finished, or was before, and took so long.
+    /// A run that was expected is finished and took so long.
     pub(super) fn ran(&mut self, work: Work, seconds: f64) {
         self.drop(work);
         self.seen.0 += work.units();
