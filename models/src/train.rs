@@ -23,7 +23,6 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use burn::tensor::Device;
-use sha2::{Digest, Sha256};
 
 use crate::calibrate::calibration_images;
 use crate::config::{Config, ConfigError, Precision};
@@ -139,20 +138,6 @@ pub struct Outcome {
     pub metrics: Metrics,
 }
 
-/// What a run is recognized by: its configuration, with the digest of each graph that it starts or learns from
-/// instead of its path, since a run may go on after its folder has moved.
-fn identity(config: &Config) -> Result<String, TrainError> {
-    let digest = |graph: &PathBuf| {
-        let bytes =
-            std::fs::read(graph).map_err(|source| GraphFileError::Read { path: graph.clone(), source })?;
-        let digits = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        Ok::<_, GraphFileError>(PathBuf::from(digits))
-    };
-    let [init, teacher] = [&config.init, &config.teacher].map(|graph| graph.as_ref().map(digest).transpose());
-    let config = Config { init: init?, teacher: teacher?, ..config.clone() };
-    Ok(toml::to_string(&config).map_err(|e| ConfigError::Parse(e.to_string()))?)
-}
-
 /// Runs `config` in the folder `run`, from its checkpoint where there is one.
 pub fn train(
     config: &Config,
@@ -166,7 +151,7 @@ pub fn train(
     let device = backend.device()?;
     std::fs::create_dir_all(run).map_err(|source| TrainError::Write { path: run.to_owned(), source })?;
     let _lock = Lock::take(run)?;
-    let recipe = identity(config)?;
+    let recipe = checkpoint::identity(config)?;
     let dataset = config.dataset.load(data, config.split)?;
     if dataset.train.len() < config.batch {
         return Err(TrainError::TooFewImages { images: dataset.train.len(), batch: config.batch });

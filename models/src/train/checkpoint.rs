@@ -6,10 +6,13 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
+use crate::config::{Config, ConfigError};
 use crate::graph::Graph;
-use crate::graph_file::write_beside;
+use crate::graph_file::{GraphFileError, write_beside};
 use crate::metrics::Epoch;
+use crate::train::TrainError;
 use crate::train::optimizer::State;
 
 const MAGIC: &[u8; 8] = b"FBCHECK1";
@@ -113,6 +116,20 @@ impl Checkpoint {
             (true, false) => different("data set"),
         }
     }
+}
+
+/// What a run is recognized by: its configuration, with the digest of each graph that it starts or learns from
+/// instead of its path, since a run may go on after its folder has moved.
+pub(super) fn identity(config: &Config) -> Result<String, TrainError> {
+    let digest = |graph: &PathBuf| {
+        let bytes =
+            std::fs::read(graph).map_err(|source| GraphFileError::Read { path: graph.clone(), source })?;
+        let digits = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        Ok::<_, GraphFileError>(PathBuf::from(digits))
+    };
+    let [init, teacher] = [&config.init, &config.teacher].map(|graph| graph.as_ref().map(digest).transpose());
+    let config = Config { init: init?, teacher: teacher?, ..config.clone() };
+    Ok(toml::to_string(&config).map_err(|e| ConfigError::Parse(e.to_string()))?)
 }
 
 #[cfg(test)]
