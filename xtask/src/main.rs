@@ -88,7 +88,21 @@ enum Command {
     Ci(ci::Ci),
 }
 
+/// Ends in silence where nobody reads stdout any more, as in `cargo xtask inspect --model NAME | head`.
+fn end_with_the_reader() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let said = panic.payload().downcast_ref::<String>().map_or("", String::as_str);
+        if said.starts_with("failed printing to stdout") && said.contains("Broken pipe") {
+            // What a shell says of a process that SIGPIPE ended.
+            std::process::exit(141);
+        }
+        before(panic);
+    }));
+}
+
 fn main() -> ExitCode {
+    end_with_the_reader();
     let cli = Cli::parse();
     let done = |result: anyhow::Result<()>| result.map(|()| true);
     let result = match cli.command {
