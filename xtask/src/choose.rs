@@ -246,8 +246,9 @@ impl Choose {
                 break;
             }
             eprintln!("planning {} again", row.name);
+            let more = self.more_code(rows, row);
             let mut own = plans::rows(row, &artefact, board.family())?;
-            own.iter_mut().for_each(|plan| plan.flash_bytes += self.more_code(rows, row));
+            own.iter_mut().for_each(|plan| plan.flash_bytes += more);
             let found = own.iter().any(|row| budgets.iter().all(|budget| fits(row, budget, board)));
             planned.extend(own);
             if found {

@@ -4,7 +4,6 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::Args;
 use fourbit_models::metrics::Metrics;
 
@@ -38,11 +37,7 @@ impl Curves {
             let (names, runs) = (self.names.len(), self.runs.len());
             return Err(bad_input(format!("{names} names for {runs} runs: give one for each, or none")));
         }
-        let metrics = |run: &PathBuf| -> anyhow::Result<Metrics> {
-            serde_json::from_value(train::metrics(run)?)
-                .with_context(|| format!("metrics.json of {} is incomplete", paths::shown(run)))
-        };
-        let runs = self.runs.iter().map(metrics).collect::<anyhow::Result<Vec<_>>>()?;
+        let runs = self.runs.iter().map(|run| train::measured(run)).collect::<anyhow::Result<Vec<_>>>()?;
         let name = |(index, metrics): (usize, &Metrics)| {
             let folder = || self.runs[index].file_name().unwrap_or_default().to_string_lossy().into_owned();
             let name = self.names.get(index).cloned().unwrap_or_else(folder);

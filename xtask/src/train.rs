@@ -153,7 +153,7 @@ pub(crate) fn recipe(path: &Path) -> anyhow::Result<Config> {
 
 /// Leaves the learning curves of a finished run in its folder, as `curves.png`.
 fn draw(run: &Path) -> anyhow::Result<()> {
-    let metrics: Metrics = serde_json::from_value(metrics(run)?).context("metrics.json is incomplete")?;
+    let metrics = measured(run)?;
     let name = run.file_name().unwrap_or_default().to_string_lossy();
     let (images, accuracy) = (thousands(metrics.test_images as u64), percent(metrics.test_accuracy));
     let result = format!("{accuracy} of {images} test images of {}", metrics.dataset);
@@ -163,7 +163,13 @@ fn draw(run: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a finished run measured.
+/// What a finished run measured, all of it.
+pub(crate) fn measured(run: &Path) -> anyhow::Result<Metrics> {
+    let incomplete = || format!("metrics.json of {} is incomplete", paths::shown(run));
+    serde_json::from_value(metrics(run)?).with_context(incomplete)
+}
+
+/// What a finished run measured, as JSON.
 pub(crate) fn metrics(run: &Path) -> anyhow::Result<serde_json::Value> {
     let path = run.join("metrics.json");
     let text = fs::read(&path).with_context(|| format!("the run left no {}", paths::shown(&path)))?;

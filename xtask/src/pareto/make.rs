@@ -301,10 +301,10 @@ impl<'a> Maker<'a> {
     /// One training run, if it is not finished already.
     fn train(&mut self, name: &str, config: &Config, init: Option<&Path>, work: Work) -> anyhow::Result<Run> {
         twin::enough(config, self.data)?;
-        if let Some(run) = self.trained(name, config, init) {
+        let folder = twin::folder(name, config, &self.data.checksum, init, self.options)?;
+        if let Some(run) = Run::finished(&folder, config) {
             return Ok(run);
         }
-        let folder = twin::folder(name, config, &self.data.checksum, init, self.options)?;
         step(&self.progress.line(&format!("train {name}")));
         let recipe = folder.join("recipe.toml");
         paths::write(&recipe, toml::to_string(config)?.as_bytes())?;
@@ -329,7 +329,7 @@ fn own_name(point: &Point) -> String {
 impl Run {
     /// The run of a folder where it is finished: its metrics are written last.
     fn finished(folder: &Path, config: &Config) -> Option<Self> {
-        let metrics = serde_json::from_value(train::metrics(folder).ok()?).ok()?;
+        let metrics = train::measured(folder).ok()?;
         let graph = folder.join(format!("{}.graph", config.setting.name()));
         graph.is_file().then_some(Self { graph, metrics })
     }

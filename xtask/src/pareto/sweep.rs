@@ -249,15 +249,15 @@ impl File {
         };
         // What is common to all points of these bits; of a teacher what it holds.
         let common = |(recipe, config): (&str, &Config)| {
-            let own = Config { arch: String::new(), width: 0.0, seed: 0, teacher: None, ..config.clone() };
-            let text = toml::to_string(&own).unwrap_or_default();
+            let shared = Config { arch: String::new(), width: 0.0, seed: 0, teacher: None, ..config.clone() };
+            let text = toml::to_string(&shared).unwrap_or_default();
             let Some(teacher) = &config.teacher else { return Ok(text) };
             let bytes = fs::read(paths::root().join(teacher))
                 .or_bad_input(|| format!("recipe.{recipe}: cannot read the teacher {}", teacher.display()))?;
             Ok(format!("{text}teacher = {:x?}", Sha256::digest(bytes)))
         };
-        let own = config.as_ref().map(|config| (named, config));
-        let recipes = [Some(("float", base)), own].into_iter().flatten().map(common);
+        let further = config.as_ref().map(|config| (named, config));
+        let recipes = [Some(("float", base)), further].into_iter().flatten().map(common);
         let recipes = recipes.collect::<anyhow::Result<_>>()?;
         let name = format!("{}-{}-s{}", key.network(), key.bits.name(), key.seed);
         Ok(Point { name, key, config, recipes })

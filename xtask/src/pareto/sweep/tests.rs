@@ -110,6 +110,11 @@ fn mistakes_are_one_sentence() {
         ("recipe.quantized", "recipe.w4a8", "w8a8 has no recipe: add [recipe.quantized]"),
         ("epochs = 6", "epochs = 6\ndistill = 0.5", "recipe.float distils from no network: name a `teacher`"),
         (
+            "epochs = 6",
+            "epochs = 6\ndistill = 0.5\nteacher = 'no.graph'",
+            "recipe.float: cannot read the teacher no.graph",
+        ),
+        (
             "distill = 0.5",
             "distill = 0.5\nteacher = 'no.graph'",
             "recipe.w4a4: cannot read the teacher no.graph",
