@@ -195,7 +195,7 @@ pub fn train(
         let aim = (&network, &target);
         let epoch = epoch(config, aim, &dataset, &device, &mut checkpoint.state, number, &progress)?;
         let pixels = |number| config.side(number).pow(2) as f64;
-        let left = (number + 1..=config.epochs).map(pixels).sum::<f64>() / pixels(number);
+        let left = (number..=config.epochs).map(pixels).sum::<f64>() / pixels(number) - 1.0;
         progress.finish(&epoch, epoch.seconds * left);
         checkpoint.epochs.push(epoch);
         checkpoint.save(run)?;

@@ -59,22 +59,26 @@ impl Conv2d {
         let [stride_h, stride_w] = self.window.stride;
         let [top, _, left, _] = self.window.padding;
         let patch = self.patch();
-        for oy in 0..self.output[0] {
-            for ox in 0..self.output[1] {
-                let row = (oy * self.output[1] + ox) * patch;
+        // One kernel row over one image row.
+        let row: Vec<_> = (0..self.output[1])
+            .filter_map(|ox| {
                 // Kernel columns that fall inside the image.
                 let first = left.saturating_sub(ox * stride_w);
                 let last = (width + left).saturating_sub(ox * stride_w).min(kernel_w);
-                if first >= last {
-                    continue;
-                }
+                let len = last.checked_sub(first).filter(|&len| len > 0)?;
                 let x = ox * stride_w + first - left;
-                for ky in 0..kernel_h {
-                    let Some(y) = (oy * stride_h + ky).checked_sub(top).filter(|&y| y < height) else {
-                        continue;
-                    };
-                    let column = row + (ky * kernel_w + first) * channels;
-                    visit(column, (y * width + x) * channels, (last - first) * channels);
+                Some((ox * patch + first * channels, x * channels, len * channels))
+            })
+            .collect();
+        for oy in 0..self.output[0] {
+            for ky in 0..kernel_h {
+                let Some(y) = (oy * stride_h + ky).checked_sub(top).filter(|&y| y < height) else {
+                    continue;
+                };
+                let column = oy * self.output[1] * patch + ky * kernel_w * channels;
+                let offset = y * width * channels;
+                for &(to, from, len) in &row {
+                    visit(column + to, offset + from, len);
                 }
             }
         }
@@ -83,17 +87,53 @@ impl Conv2d {
     /// Copies the patches of one image into `columns`, whose padding elements are zero already.
     fn gather(&self, image: &[f32], columns: &mut [f32]) {
         self.runs(|column, offset, len| {
-            columns[column..column + len].copy_from_slice(&image[offset..offset + len]);
+            copy(&image[offset..offset + len], &mut columns[column..column + len]);
         });
     }
 
     /// Adds the patches' gradients to the image's.
     fn scatter(&self, columns: &[f32], image: &mut [f32]) {
         self.runs(|column, offset, len| {
-            for (to, from) in image[offset..offset + len].iter_mut().zip(&columns[column..column + len]) {
-                *to += from;
-            }
+            add(&columns[column..column + len], &mut image[offset..offset + len]);
         });
+    }
+}
+
+/// Copies a short run: two blocks of a fixed size, which may overlap.
+#[inline(always)]
+fn copy(from: &[f32], to: &mut [f32]) {
+    match to.len() {
+        8..=16 => blocks::<8>(from, to),
+        17..=32 => blocks::<16>(from, to),
+        33..=64 => blocks::<32>(from, to),
+        _ => to.copy_from_slice(from),
+    }
+}
+
+/// The first and the last `N` elements.
+#[inline(always)]
+fn blocks<const N: usize>(from: &[f32], to: &mut [f32]) {
+    if let (Some(from), Some(to)) = (from.first_chunk::<N>(), to.first_chunk_mut()) {
+        *to = *from;
+    }
+    if let (Some(from), Some(to)) = (from.last_chunk::<N>(), to.last_chunk_mut()) {
+        *to = *from;
+    }
+}
+
+/// Adds a short run, in blocks of fixed sizes.
+#[inline(always)]
+fn add(from: &[f32], to: &mut [f32]) {
+    let ((wide, from), (wide_to, to)) = (from.as_chunks::<16>(), to.as_chunks_mut::<16>());
+    for (to, from) in wide_to.iter_mut().zip(wide) {
+        *to = std::array::from_fn(|i| to[i] + from[i]);
+    }
+    let ((four, from), (four_to, to)) = (from.as_chunks::<4>(), to.as_chunks_mut::<4>());
+    for (to, from) in four_to.iter_mut().zip(four) {
+        *to = std::array::from_fn(|i| to[i] + from[i]);
+    }
+    for (to, from) in to.iter_mut().zip(from) {
+        *to += from;
     }
 }
 

@@ -104,6 +104,16 @@ fn convolutions() {
 }
 
 #[test]
+fn convolutions_of_many_widths() {
+    let window = Window { kernel: [3, 3], stride: [1, 1], padding: [1; 4] };
+    for channels in 1..=24 {
+        let (input, output) = ([4, 4, channels], [4, 4, 2]);
+        let op = || Conv2d { batch: 1, input, output, window, bias: false, quant: None };
+        Inputs::draw(4, [1, 4, 4, channels], SCALE, [2 * 9 * channels, 1]).compare(op, 1e-4);
+    }
+}
+
+#[test]
 fn a_dense_layer_reads_a_flat_image() {
     let window = Window { kernel: [1, 1], stride: [1, 1], padding: [0; 4] };
     let quant = Some(ConvQuant { weight_bits: 8, input_scale: SCALE });
