@@ -104,12 +104,9 @@ fn verdict(page: &mut String, report: &Report, cost: Cost, other: Group) -> fmt:
          curve at these costs and nowhere else.\n<table><thead><tr><th>from</th><th>to</th><th>lower by, points</th>\
          <th>4 bits</th><th>{name}</th><th>why</th></tr></thead><tbody>"
     )?;
-    for Lower { costs, gap, four, other } in &lower {
-        let why = match four.macs.cmp(&other.macs) {
-            Ordering::Equal => "the same network: its bits cost this much accuracy",
-            Ordering::Less => "the larger network in 4 bits costs more yet",
-            Ordering::Greater => "the larger network, and its bits cost more accuracy than its size brings",
-        };
+    for lower in &lower {
+        let Lower { costs, gap, four, other } = lower;
+        let why = why(lower, &means);
         writeln!(
             page,
             "<tr class=\"bad\"><td>{}</td><td>{}</td><td>{:.2}</td><td>{}</td><td>{}</td><td>{why}</td></tr>",
@@ -121,6 +118,19 @@ fn verdict(page: &mut String, report: &Report, cost: Cost, other: Group) -> fmt:
         )?;
     }
     writeln!(page, "</tbody></table></li>")
+}
+
+/// What makes the 4-bit curve lower at some cost.
+fn why(Lower { four, other, .. }: &Lower<'_>, means: &[Mean]) -> &'static str {
+    let twin = means.iter().find(|mean| mean.network == four.network && mean.bits == other.bits);
+    match four.macs.cmp(&other.macs) {
+        Ordering::Equal => "the same network: its bits cost this much accuracy",
+        Ordering::Less => "the larger network in 4 bits costs more yet",
+        Ordering::Greater if twin.is_some_and(|twin| twin.accuracy[0] <= other.accuracy[0]) => {
+            "the larger network is no better at equal bits"
+        }
+        Ordering::Greater => "the larger network, and its bits cost more accuracy than its size brings",
+    }
 }
 
 /// A network, its bits and its mean accuracy.
@@ -204,4 +214,33 @@ fn point(page: &mut String, record: &Record) -> fmt::Result {
 /// A text that HTML takes as it is.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use fourbit_models::config::Precision;
+    use fourbit_models::scheme::Setting;
+
+    use super::*;
+
+    fn mean(network: &str, setting: Setting, macs: u64, accuracy: f64) -> Mean {
+        let bits = Precision::Quantized(setting);
+        Mean { network: network.into(), bits, seeds: 1, macs, cost: 1e6, accuracy: [accuracy; 3] }
+    }
+
+    #[test]
+    fn reasons_compare_with_the_network_at_equal_bits() {
+        let (small, eight) = (mean("small", Setting::W4a8, 10, 0.70), mean("small", Setting::W8a8, 10, 0.72));
+        let large = mean("large", Setting::W4a8, 20, 0.71);
+        let reason = |four, other, twin| {
+            why(
+                &Lower { costs: (1e6, 2e6), gap: 0.01, four, other },
+                &[mean("large", Setting::W8a8, 20, twin)],
+            )
+        };
+        assert!(reason(&small, &eight, 0.73).starts_with("the same network"));
+        assert!(reason(&small, &large, 0.73).ends_with("in 4 bits costs more yet"));
+        assert!(reason(&large, &eight, 0.73).ends_with("more accuracy than its size brings"));
+        assert!(reason(&large, &eight, 0.72).ends_with("no better at equal bits"));
+    }
 }
