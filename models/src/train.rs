@@ -18,6 +18,7 @@ mod progress;
 pub mod settle;
 pub mod step;
 pub mod target;
+pub mod ties;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -206,6 +207,7 @@ pub fn train(
         Precision::Quantized(_) => {
             graph = folded_graph(&graph);
             round_biases(&mut graph);
+            ties::avoid(&mut graph);
         }
     }
     let path = run.join(format!("{}.graph", config.setting.name()));
