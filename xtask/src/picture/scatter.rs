@@ -146,6 +146,12 @@ fn legend<B: DrawingBackend>(area: &Surface<B>, series: &[Series]) -> anyhow::Re
 
 /// The best accuracy for each cost, up to the diagram's right border.
 fn staircase<B: DrawingBackend>(area: &Surface<B>, axes: &Axes, series: &Series) -> anyhow::Result<()> {
+    let line = PathElement::new(corners(axes, series), series.color.stroke_width(2));
+    area.draw(&line).map_err(drawn)
+}
+
+/// Where a staircase begins, turns and ends.
+fn corners(axes: &Axes, series: &Series) -> Vec<(i32, i32)> {
     let mut corners: Vec<(i32, i32)> = Vec::new();
     for &(cost, accuracy) in &series.curve {
         let (x, y) = (axes.x(cost), axes.y(accuracy));
@@ -153,7 +159,7 @@ fn staircase<B: DrawingBackend>(area: &Surface<B>, axes: &Axes, series: &Series)
         corners.push((x, y));
     }
     corners.extend(corners.last().map(|&(_, y)| (RIGHT, y)));
-    area.draw(&PathElement::new(corners, series.color.stroke_width(2))).map_err(drawn)
+    corners
 }
 
 /// One dot and the spread of its seeds.
@@ -179,38 +185,55 @@ fn mark<B: DrawingBackend>(area: &Surface<B>, axes: &Axes, dot: &Dot, color: RGB
     }
 }
 
-/// Names of dots, each where it covers no dot and no other name; without room it is left out.
+/// A rectangle: left, top, right, bottom.
+type Bounds = [i32; 4];
+
+/// Names of dots, each where it covers no dot and no other name, and no curve if there is such a place; without
+/// room it is left out.
 fn labels<B: DrawingBackend>(area: &Surface<B>, axes: &Axes, series: &[Series]) -> anyhow::Result<()> {
     let place = |dot: &Dot| (axes.x(dot.cost), axes.y(dot.accuracy[0]));
-    let mut taken: Vec<[i32; 4]> = series
+    let dots = series.iter().flat_map(|series| &series.dots).map(place);
+    let mut taken: Vec<Bounds> =
+        dots.map(|(x, y)| [x - RADIUS, y - RADIUS, x + RADIUS, y + RADIUS]).collect();
+    let curves: Vec<Bounds> = series
         .iter()
-        .flat_map(|series| &series.dots)
-        .map(place)
-        .map(|(x, y)| [x - RADIUS, y - RADIUS, x + RADIUS, y + RADIUS])
+        .flat_map(|series| {
+            let corners = corners(axes, series);
+            corners.windows(2).map(|ends| line_bounds(ends[0], ends[1])).collect::<Vec<_>>()
+        })
         .collect();
     for series in series {
         for dot in &series.dots {
             let Some(label) = &dot.label else { continue };
             let set = Type::new(14).color(series.color);
             let ((x, y), length) = (place(dot), width(area, label, set));
-            let places =
-                [(x + 11, y + 13), (x + 11, y - 13), (x - 11 - length, y - 13), (x - 11 - length, y + 13)];
-            let boxed = |&(x, y): &(i32, i32)| [x, y - 8, x + length, y + 8];
-            let free = |at: &(i32, i32)| {
-                let own = boxed(at);
+            let (right, left) = (x + 11, x - 11 - length);
+            let near = [(right, y + 13), (right, y - 13), (left, y - 13), (left, y + 13)];
+            let far = [(right, y + 26), (right, y - 26), (left, y - 26), (left, y + 26)];
+            let bounds = |&(x, y): &(i32, i32)| [x, y - 8, x + length, y + 8];
+            let clear = |at: &&(i32, i32), of: &[Bounds]| of.iter().all(|other| apart(bounds(at), *other));
+            let free = |at: &&(i32, i32)| {
+                let own = bounds(at);
                 let inside = own[0] > LEFT && own[2] < RIGHT && own[1] > TOP - 20 && own[3] < BOTTOM;
-                let apart = |other: &[i32; 4]| {
-                    own[2] < other[0] || other[2] < own[0] || own[3] < other[1] || other[3] < own[1]
-                };
-                inside && taken.iter().all(apart)
+                inside && clear(at, &taken)
             };
-            if let Some(&at) = places.iter().find(|at| free(at)) {
+            let best = near.iter().chain(&far).find(|at| free(at) && clear(at, &curves));
+            if let Some(&at) = best.or_else(|| near.iter().find(free)) {
                 text(area, label, at, set)?;
-                taken.push(boxed(&at));
+                taken.push(bounds(&at));
             }
         }
     }
     Ok(())
+}
+
+/// What a level or upright line of 2 pixels covers.
+fn line_bounds((x0, y0): (i32, i32), (x1, y1): (i32, i32)) -> Bounds {
+    [x0.min(x1) - 1, y0.min(y1) - 1, x0.max(x1) + 1, y0.max(y1) + 1]
+}
+
+fn apart(one: Bounds, other: Bounds) -> bool {
+    one[2] < other[0] || other[2] < one[0] || one[3] < other[1] || other[3] < one[1]
 }
 
 /// Values a round distance apart, 4 to 10 of them.
