@@ -3,7 +3,7 @@
 //! Takes a [`Conv`], gives the weights and biases of the same function without a norm. This is
 //! the one implementation: training and `quantize` both call it, so both round the same numbers.
 
-use crate::graph::{Conv, Graph, Op};
+use crate::graph::{Conv, Graph, Op, Range};
 use crate::scheme::{largest_magnitude, weight_scale};
 
 /// Where the output channel stands among the weights' dimensions.
@@ -66,19 +66,28 @@ pub fn folded_graph(graph: &Graph) -> Graph {
     graph
 }
 
+/// Calls `visit(weights, bias, weight bits, [input's range, output's range])` for each filter of the convolutions
+/// and dense layers of a folded graph whose bits and ranges are set.
+pub fn for_each_filter(graph: &mut Graph, mut visit: impl FnMut(&mut [f32], &mut f32, u8, [Range; 2])) {
+    for node in &mut graph.nodes {
+        let channels = graph.tensors[node.output].shape[2];
+        let ranges = [node.inputs[0], node.output].map(|id| graph.tensors[id].range);
+        let (Op::Conv2d(conv) | Op::Dense(conv)) = &mut node.op else { continue };
+        let (Some(bits), [Some(input), Some(output)]) = (conv.weight_bits, ranges) else { continue };
+        let filter = (conv.weights.len() / channels.max(1)).max(1);
+        for (weights, bias) in conv.weights.chunks_exact_mut(filter).zip(&mut conv.bias) {
+            visit(weights, bias, bits, [input, output]);
+        }
+    }
+}
+
 /// Puts every bias of a quantized network without norms on the multiple of its accumulator's step that
 /// training rounds it to, so that `quantize`, which is more exact, rounds it to no other.
 pub fn round_biases(graph: &mut Graph) {
-    for node in &mut graph.nodes {
-        let (channels, input) = (graph.tensors[node.output].shape[2], graph.tensors[node.inputs[0]].range);
-        let (Op::Conv2d(conv) | Op::Dense(conv)) = &mut node.op else { continue };
-        let (Some(bits), Some(input)) = (conv.weight_bits, input) else { continue };
-        let filters = conv.weights.chunks_exact((conv.weights.len() / channels.max(1)).max(1));
-        for (bias, filter) in conv.bias.iter_mut().zip(filters) {
-            let step = input.scale() * weight_scale(largest_magnitude(filter), bits);
-            *bias = (*bias / step).round() * step;
-        }
-    }
+    for_each_filter(graph, |filter, bias, bits, [input, _]| {
+        let step = input.scale() * weight_scale(largest_magnitude(filter), bits);
+        *bias = (*bias / step).round() * step;
+    });
 }
 
 #[cfg(test)]

@@ -100,7 +100,7 @@ fn clamp(range: Range, relu: bool) -> (i8, i8) {
 }
 
 /// Largest distance of a stored value from the zero point, over the whole type: 255, 128, 15 or 8.
-fn magnitude(range: Range) -> u64 {
+pub(crate) fn magnitude(range: Range) -> u64 {
     let (low, high) = dtype(range).limits();
     let distance = |limit: i32| u64::from((limit - range.zero_point()).unsigned_abs());
     distance(low).max(distance(high))

@@ -7,61 +7,56 @@
 
 use fourbit::requant::Rescale;
 
-use crate::graph::{Graph, Op, Range};
+use crate::fold::for_each_filter;
+use crate::graph::{Graph, Range};
 use crate::qat::fake_quant::{Rounded, activation_integer, quantize_channels};
-use crate::quantize::rescale;
+use crate::quantize::{magnitude, rescale};
 
 /// Moves to either side that are tried.
 const MOVES: i32 = 8;
-/// One move, as a part of the scale: more than `f32` rounds by, and 8 of them move an output of 255 by 1/500.
+/// One move, as a part of the scale: more than `f32` rounds by, and 8 of them move an output of 255 by 1/500 of a step.
 const MOVE: f32 = 1.0 / (1 << 20) as f32;
 
 /// Moves the scales of filters that have accumulators which round apart.
 pub fn avoid(graph: &mut Graph) {
-    for node in &mut graph.nodes {
-        let channels = graph.tensors[node.output].shape[2];
-        let ranges = [node.inputs[0], node.output].map(|id| graph.tensors[id].range);
-        let (Op::Conv2d(conv) | Op::Dense(conv)) = &mut node.op else { continue };
-        let (Some(bits), [Some(input), Some(output)]) = (conv.weight_bits, ranges) else { continue };
-        let filter = (conv.weights.len() / channels.max(1)).max(1);
-        for (weights, bias) in conv.weights.chunks_exact_mut(filter).zip(&mut conv.bias) {
-            if let Some((moved, moved_bias)) = better(weights, *bias, bits, [input, output]) {
-                weights.copy_from_slice(&moved);
-                *bias = moved_bias;
-            }
+    for_each_filter(graph, |weights, bias, bits, ranges| {
+        if let Some((moved, moved_bias)) = better(weights, *bias, bits, ranges) {
+            weights.copy_from_slice(&moved);
+            *bias = moved_bias;
         }
-    }
+    });
 }
 
 /// A filter's weights and bias moved to where fewest accumulators round apart, if fewer than now.
-fn better(weights: &[f32], bias: f32, bits: u8, [input, output]: [Range; 2]) -> Option<(Vec<f32>, f32)> {
-    let own = Filter::new(weights, bias, bits, input);
-    let apart = own.apart(output);
+fn better(weights: &[f32], bias: f32, bits: u8, ranges: [Range; 2]) -> Option<(Vec<f32>, f32)> {
+    let own = Filter::new(weights, bias, bits, ranges);
+    let apart = own.apart();
     if apart == 0 {
         return None;
     }
     let moves = (1..=MOVES).flat_map(|count| [count, -count]).map(|count| 1.0 + count as f32 * MOVE);
     let moved = moves.map(|by| (weights.iter().map(|w| w * by).collect::<Vec<_>>(), bias * by));
     let others = moved.filter_map(|(weights, bias)| {
-        let filter = Filter::new(&weights, bias, bits, input);
-        filter.has_integers_of(&own).then(|| (filter.apart(output), weights, bias))
+        let filter = Filter::new(&weights, bias, bits, ranges);
+        filter.has_integers_of(&own).then(|| (filter.apart(), weights, bias))
     });
     let (least, weights, bias) = others.min_by_key(|(apart, ..)| *apart)?;
     (least < apart).then_some((weights, bias))
 }
 
-/// The integers of an output channel, and the value of one step of its accumulator.
+/// An output channel in integers, with the ranges around it.
 struct Filter {
     weights: Rounded,
     bias: f32,
     input: Range,
+    output: Range,
 }
 
 impl Filter {
-    fn new(weights: &[f32], bias: f32, bits: u8, input: Range) -> Self {
+    fn new(weights: &[f32], bias: f32, bits: u8, [input, output]: [Range; 2]) -> Self {
         let weights = quantize_channels(weights, 1, bits);
         let bias = (bias / (input.scale() * weights.scales[0])).round();
-        Self { weights, bias, input }
+        Self { weights, bias, input, output }
     }
 
     fn has_integers_of(&self, other: &Self) -> bool {
@@ -69,38 +64,37 @@ impl Filter {
     }
 
     /// How many of its accumulators training and runtime round to different integers.
-    fn apart(&self, output: Range) -> usize {
+    fn apart(&self) -> usize {
         let scale = self.weights.scales[0];
-        let factor = f64::from(self.input.scale()) * f64::from(scale) / f64::from(output.scale());
+        let factor = f64::from(self.input.scale()) * f64::from(scale) / f64::from(self.output.scale());
         let Some(rescale) = rescale(factor) else { return 0 };
         let step = self.input.scale() * scale;
-        self.beside_ties(factor, output)
+        self.beside_ties(factor)
             .filter(|&accumulator| {
-                let training = activation_integer(accumulator as f32 * step, output);
-                training != clamped(rescale, accumulator, output)
+                let training = activation_integer(accumulator as f32 * step, self.output);
+                training != self.rescaled(rescale, accumulator)
             })
             .count()
     }
 
     /// The accumulators on both sides of each tie of the output.
-    fn beside_ties(&self, factor: f64, output: Range) -> impl Iterator<Item = i32> {
-        let (low, high) = self.input.levels();
-        let largest = f64::from(high.max(-low));
+    fn beside_ties(&self, factor: f64) -> impl Iterator<Item = i32> {
         let sum: f64 = self.weights.integers.iter().map(|w| f64::from(w.abs())).sum();
-        let bound = (sum * largest + f64::from(self.bias.abs())).min(f64::from(i32::MAX));
-        let (low, high) = output.levels();
+        let bound = sum * magnitude(self.input) as f64 + f64::from(self.bias.abs());
+        let bound = bound.min(f64::from(i32::MAX));
+        let (low, high) = self.output.levels();
         (low as i32..high as i32)
             .map(move |below| (f64::from(below) + 0.5) / factor)
             .flat_map(|tie| [tie.floor(), tie.floor() + 1.0])
             .filter(move |accumulator| accumulator.abs() <= bound)
             .map(|accumulator| accumulator as i32)
     }
-}
 
-/// What the runtime makes of an accumulator, from the real zero.
-fn clamped(rescale: Rescale, accumulator: i32, output: Range) -> f32 {
-    let (low, high) = output.levels();
-    (rescale.apply(accumulator) as f32).clamp(low, high)
+    /// The integer, relative to the real zero, that the runtime makes of an accumulator.
+    fn rescaled(&self, rescale: Rescale, accumulator: i32) -> f32 {
+        let (low, high) = self.output.levels();
+        (rescale.apply(accumulator) as f32).clamp(low, high)
+    }
 }
 
 #[cfg(test)]
@@ -113,15 +107,11 @@ mod tests {
 
     /// For each filter of the graph, how many accumulators round apart.
     fn apart(graph: &Graph) -> Vec<usize> {
-        let filters = graph.nodes.iter().flat_map(|node| {
-            let range = |id: usize| graph.tensors[id].range.expect("a range");
-            let (Op::Conv2d(conv) | Op::Dense(conv)) = &node.op else { return Vec::new() };
-            let filters = conv.weights.chunks_exact(conv.weights.len() / conv.bias.len());
-            let bits = conv.weight_bits.expect("bits");
-            let filter = |(weights, &bias)| Filter::new(weights, bias, bits, range(node.inputs[0]));
-            filters.zip(&conv.bias).map(filter).map(|filter| filter.apart(range(node.output))).collect()
+        let mut counts = Vec::new();
+        for_each_filter(&mut graph.clone(), |weights, bias, bits, ranges| {
+            counts.push(Filter::new(weights, *bias, bits, ranges).apart());
         });
-        filters.collect()
+        counts
     }
 
     #[test]

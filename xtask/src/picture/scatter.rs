@@ -185,51 +185,58 @@ fn mark<B: DrawingBackend>(area: &Surface<B>, axes: &Axes, dot: &Dot, color: RGB
     }
 }
 
-/// A rectangle: left, top, right, bottom.
+/// A rectangle in pixels: left, top, right, bottom.
 type Bounds = [i32; 4];
 
-/// Names of dots, each where it covers no dot and no other name, and no curve if there is such a place; without
-/// room it is left out.
+/// Names of dots, each where [`room`] is for it; without room it is left out.
 fn labels<B: DrawingBackend>(area: &Surface<B>, axes: &Axes, series: &[Series]) -> anyhow::Result<()> {
     let place = |dot: &Dot| (axes.x(dot.cost), axes.y(dot.accuracy[0]));
     let dots = series.iter().flat_map(|series| &series.dots).map(place);
     let mut taken: Vec<Bounds> =
         dots.map(|(x, y)| [x - RADIUS, y - RADIUS, x + RADIUS, y + RADIUS]).collect();
-    let curves: Vec<Bounds> = series
-        .iter()
-        .flat_map(|series| {
-            let corners = corners(axes, series);
-            corners.windows(2).map(|ends| line_bounds(ends[0], ends[1])).collect::<Vec<_>>()
-        })
-        .collect();
+    let curves: Vec<Bounds> = series.iter().flat_map(|series| lines(&corners(axes, series))).collect();
     for series in series {
         for dot in &series.dots {
             let Some(label) = &dot.label else { continue };
             let set = Type::new(14).color(series.color);
-            let ((x, y), length) = (place(dot), width(area, label, set));
-            let (right, left) = (x + 11, x - 11 - length);
-            let near = [(right, y + 13), (right, y - 13), (left, y - 13), (left, y + 13)];
-            let far = [(right, y + 26), (right, y - 26), (left, y - 26), (left, y + 26)];
-            let bounds = |&(x, y): &(i32, i32)| [x, y - 8, x + length, y + 8];
-            let clear = |at: &&(i32, i32), of: &[Bounds]| of.iter().all(|other| apart(bounds(at), *other));
-            let free = |at: &&(i32, i32)| {
-                let own = bounds(at);
-                let inside = own[0] > LEFT && own[2] < RIGHT && own[1] > TOP - 20 && own[3] < BOTTOM;
-                inside && clear(at, &taken)
-            };
-            let best = near.iter().chain(&far).find(|at| free(at) && clear(at, &curves));
-            if let Some(&at) = best.or_else(|| near.iter().find(free)) {
+            let length = width(area, label, set);
+            if let Some(at) = room(place(dot), length, &taken, &curves) {
                 text(area, label, at, set)?;
-                taken.push(bounds(&at));
+                taken.push(written(at, length));
             }
         }
     }
     Ok(())
 }
 
-/// What a level or upright line of 2 pixels covers.
-fn line_bounds((x0, y0): (i32, i32), (x1, y1): (i32, i32)) -> Bounds {
-    [x0.min(x1) - 1, y0.min(y1) - 1, x0.max(x1) + 1, y0.max(y1) + 1]
+/// Where a name of this length goes beside its dot: off dots and other names, and off curves too if there is such
+/// a place.
+fn room((x, y): (i32, i32), length: i32, taken: &[Bounds], curves: &[Bounds]) -> Option<(i32, i32)> {
+    let (right, left) = (x + 11, x - 11 - length);
+    let near = [(right, y + 13), (right, y - 13), (left, y - 13), (left, y + 13)];
+    let far = [(right, y + 26), (right, y - 26), (left, y - 26), (left, y + 26)];
+    let clear = |at: (i32, i32), of: &[Bounds]| of.iter().all(|&other| apart(written(at, length), other));
+    let free = |at: (i32, i32)| {
+        let own = written(at, length);
+        let inside = own[0] > LEFT && own[2] < RIGHT && own[1] > TOP - 20 && own[3] < BOTTOM;
+        inside && clear(at, taken)
+    };
+    let best = near.into_iter().chain(far).find(|&at| free(at) && clear(at, curves));
+    best.or_else(|| near.into_iter().find(|&at| free(at)))
+}
+
+/// What a name covers.
+fn written((x, y): (i32, i32), length: i32) -> Bounds {
+    [x, y - 8, x + length, y + 8]
+}
+
+/// What the level and upright lines between these corners cover.
+fn lines(corners: &[(i32, i32)]) -> Vec<Bounds> {
+    let line = |ends: &[(i32, i32)]| {
+        let [(x0, y0), (x1, y1)] = [ends[0], ends[1]];
+        [x0.min(x1) - 1, y0.min(y1) - 1, x0.max(x1) + 1, y0.max(y1) + 1]
+    };
+    corners.windows(2).map(line).collect()
 }
 
 fn apart(one: Bounds, other: Bounds) -> bool {
@@ -277,6 +284,20 @@ mod tests {
             assert!((2..=11).contains(&linear_ticks((low, high)).len()), "{low} {high}");
         }
         assert_eq!([500.0, 2e5, 5e6, 1e9].map(short), ["500", "200 k", "5 M", "1 G"]);
+    }
+
+    #[test]
+    fn a_name_keeps_off_dots_and_where_it_can_off_curves() {
+        let (dot, length) = ((600, 400), 60);
+        let below = lines(&[(600, 410), (700, 410), (700, 300)]);
+        assert_eq!(room(dot, length, &[], &[]), Some((611, 413)));
+        assert_eq!(room(dot, length, &[], &below), Some((611, 387)));
+        let right = [written((611, 387), length)];
+        assert_eq!(room(dot, length, &right, &below), Some((529, 387)));
+        // No place is off this curve: the name crosses it rather than a dot.
+        let everywhere = [[LEFT, TOP, RIGHT, BOTTOM]];
+        assert_eq!(room(dot, length, &[written((611, 413), length)], &everywhere), Some((611, 387)));
+        assert_eq!(room(dot, length, &everywhere, &[]), None);
     }
 
     #[test]
